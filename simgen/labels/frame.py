@@ -1,0 +1,59 @@
+"""A finished frame: images, camera and the table of labelled objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectTable:
+    """One row per labelled object of the scene, visible or not; row k has instance id k + 1.
+
+    Boxes are COCO xywh in whole pixels (x = first column, w = last - first + 1; all 0 when empty). ``bbox_visib``
+    encloses the visible pixels; ``bbox_full`` the full silhouette, which goes on outside the image (counted on a canvas
+    of three times the image, centred on it). ``visib_fract`` = px_visib / px_full and ``truncated`` = share of the full
+    silhouette outside the image; both are 0 when px_full is 0.
+    """
+
+    body: Row  # (K,) int32, index into record.bodies
+    instance_id: Row  # (K,) uint16
+    category_id: Row  # (K,) uint16
+    asset: tuple[str, ...]
+    T_cam_obj: Row  # (K, 4, 4) float64
+    T_world_obj: Row  # (K, 4, 4) float64
+    size: Row  # (K, 3) float32, metres, extents of the object's box in its own frame after scale
+    bbox_visib: Row  # (K, 4) int32
+    bbox_full: Row  # (K, 4) int32
+    visib_fract: Row  # (K,) float32
+    truncated: Row  # (K,) float32
+    px_visib: Row  # (K,) int32
+    px_full: Row  # (K,) int32
+    mask_full: tuple[bytes, ...]  # COCO compressed RLE counts of the full mask inside the image, size [H, W]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What is written for one image.
+
+    ``images``: rgb uint8 (H, W, 3) after the sensor; depth float32 (H, W); instance and semantic uint16 (H, W); normal
+    float32 (H, W, 3) unit in the camera frame; further passes as in ``render.base.PASSES`` without the batch axis.
+    ``draws``: factor -> name -> value or list of values, of the scene and of the frame together.
+    """
+
+    index: int
+    scene: int
+    view: int
+    time: float
+    camera: str
+    images: dict[str, NDArray[Any]]
+    K: NDArray[np.float64]  # (3, 3)
+    distortion: NDArray[np.float64]  # (5,)
+    T_world_cam: NDArray[np.float64]  # (4, 4)
+    objects: ObjectTable
+    draws: dict[str, dict[str, Any]]
