@@ -79,7 +79,7 @@ class CollisionShape:
 
 @dataclass(frozen=True, eq=False)
 class Inertia:
-    """Mass in kg, centre of mass in the asset frame, principal moments (kg m^2) and their axes (``q_obj_principal``)."""
+    """Mass in kg, centre of mass (asset frame), principal moments in kg m^2 and their axes as a quaternion."""
 
     mass: float
     center: tuple[float, float, float]

@@ -125,5 +125,3 @@ class Renderer(Protocol):
     def close(self) -> None:
         """Free what is resident."""
         ...
-
-
