@@ -1,0 +1,79 @@
+"""The console script ``simgen``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from simgen import __version__
+from simgen.cli import dataset, job, machine
+from simgen.errors import SimgenError, near_match
+
+_SUMMARY = """\
+simgen turns scene definitions into labelled, replayable vision datasets.
+
+make a dataset
+  render      simgen render scene=tabletop out=DIR frames=1000 seed=0 workers=auto
+              (a Hydra command: key=value overrides, -m to sweep, --cfg job to see all settings; run again = resume)
+
+look at one
+  info        what is in it                    simgen info DIR
+  preview     a contact sheet                  simgen preview DIR --out sheet.png
+  verify      is every byte and label right    simgen verify DIR
+  replay      compute a frame again, compare   simgen replay DIR --frame 137
+
+this machine
+  list        scenes, assets, factors, ...     simgen list scenes
+  doctor      what works here                  simgen doctor
+  bench       how fast it is here              simgen bench
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 well, 1 a check failed, 2 a user's error, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except SimgenError as error:
+        print(f"simgen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("simgen: interrupted; what is complete is kept, the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    commands: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
+        "info": dataset.info,
+        "verify": dataset.verify,
+        "replay": dataset.replay,
+        "preview": dataset.preview,
+        "list": machine.list_,
+        "doctor": machine.doctor,
+        "bench": machine.bench,
+    }
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_SUMMARY)
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"simgen {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name == "render":
+        return job.render(rest)
+    if name not in commands:
+        known = ["render", *commands]
+        raise SimgenError(f"There is no command {name!r}{near_match(name, known)}; there are {', '.join(known)}.")
+    parser = argparse.ArgumentParser(prog=f"simgen {name}")
+    run = commands[name](parser)
+    return run(parser.parse_args(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Contact sheets: what they show is where it should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simgen.errors import DatasetError
+from simgen.labels.frame import Frame, ObjectTable
+from simgen.labels.rle import encode
+from simgen.view.preview import colored_depth, colored_flow, contact_sheet, palette, panel
+
+
+@pytest.fixture
+def frame() -> Frame:
+    instance = np.zeros((48, 64), np.uint16)
+    instance[10:30, 20:40] = 1
+    depth = np.where(instance > 0, 1.0, 3.0).astype(np.float32)
+    depth[:5] = 0
+    normal = np.zeros((48, 64, 3), np.float32)
+    normal[5:, :, 2] = -1
+    one = np.ones(1)
+    objects = ObjectTable(
+        body=np.array([0]),
+        instance_id=np.array([1], np.uint16),
+        category_id=np.array([2], np.uint16),
+        asset=("primitive/box",),
+        T_cam_obj=np.eye(4)[None],
+        T_world_obj=np.eye(4)[None],
+        size=np.ones((1, 3), np.float32),
+        bbox_visib=np.array([[20, 10, 20, 20]], np.int32),
+        bbox_full=np.array([[20, 10, 20, 20]], np.int32),
+        visib_fract=one,
+        truncated=0 * one,
+        px_visib=400 * one,
+        px_full=400 * one,
+        mask_full=(encode(instance > 0, 0, 0, 48, 64),),
+    )
+    images = {
+        "rgb": np.full((48, 64, 3), 100, np.uint8),
+        "depth": depth,
+        "instance": instance,
+        "normal": normal,
+    }
+    return Frame(3, 1, 0, 0.0, "main", images, np.eye(3), np.zeros(5), np.eye(4), objects, {})
+
+
+def test_a_sheet_has_a_cell_for_each_frame_and_pass(frame: Frame) -> None:
+    sheet = contact_sheet([frame, frame], {2: "box"}, cell=160)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape == (26 + 2 * (120 + 20), 6 + 4 * 166, 3)
+
+
+def test_boxes_are_drawn_around_the_object(frame: Frame) -> None:
+    changed = np.any(panel(frame, "boxes", {2: "box"}, 64) != 100, axis=-1)
+    assert changed[29, 20:40].all()  # the lower edge; the label covers the upper one
+    assert not changed[15:25, 25:35].any()
+    assert not changed[32:].any()
+
+
+def test_full_masks_tint_the_object_only(frame: Frame) -> None:
+    changed = np.any(panel(frame, "full", {}) != 100, axis=-1)
+    np.testing.assert_array_equal(changed, frame.images["instance"] > 0)
+
+
+def test_near_is_brighter_than_far_and_nothing_is_black(frame: Frame) -> None:
+    picture = colored_depth(frame.images["depth"]).astype(int).sum(-1)
+    assert (picture[:5] == 0).all()
+    assert picture[20, 30] > picture[40, 5] > 0
+    assert (colored_depth(np.zeros((4, 4), np.float32)) == 0).all()
+
+
+def test_a_surface_that_faces_the_camera_is_the_blue_of_normal_maps(frame: Frame) -> None:
+    assert panel(frame, "normal", {})[30, 5].tolist() == [127, 127, 255]
+
+
+def test_ids_get_different_colours_and_background_is_black() -> None:
+    colors = palette(60)
+    assert (colors[0] == 0).all()
+    assert len({tuple(c) for c in colors}) == 60
+
+
+def test_still_pixels_are_white_in_a_flow_picture() -> None:
+    flow = np.zeros((2, 2, 2), np.float32)
+    flow[0, 0] = (3, 0)
+    picture = colored_flow(flow)
+    assert (picture[1] == 255).all()
+    assert not (picture[0, 0] == 255).all()
+
+
+@pytest.mark.parametrize("name", ["dept", "flow_forward"])
+def test_panels_that_cannot_be_shown_are_named(frame: Frame, name: str) -> None:
+    with pytest.raises(DatasetError, match=name):
+        contact_sheet([frame], {}, [name])
