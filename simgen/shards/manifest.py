@@ -1,0 +1,154 @@
+"""The manifest of a dataset: what it is, how it was made, and which shards are complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from simgen.errors import DatasetError
+from simgen.shards.files import write_atomically
+from simgen.shards.schema import SCHEMA
+
+MANIFEST = "manifest.json"
+SHARDS = "shards"
+
+IRRELEVANT = ("out", "workers", "frames", "scenes_per_worker", "assets.path")
+"""Keys of the configuration that a dataset may be continued with a different value of.
+
+They change neither an array nor the division into shards: ``frames`` only says where the dataset ends, and what lies on
+the asset path is identified by the fingerprint of its content.
+"""
+
+
+@dataclass(frozen=True)
+class Category:
+    """A labelled category; ids start at 1."""
+
+    id: int
+    name: str
+
+
+@dataclass
+class ShardEntry:
+    """A shard: ``frames`` frames from ``first`` on, in ``file`` (relative to the dataset's folder).
+
+    ``bytes`` and ``checksum`` are of the complete file. Over its scenes: ``removed`` bodies that fell off the world,
+    exploded or did not come to rest, ``unsettled`` scenes that kept bodies moving in every attempt, and ``redrawn``
+    attempts that were thrown away.
+    """
+
+    index: int
+    file: str
+    first: int
+    frames: int
+    state: Literal["pending", "complete"] = "pending"
+    bytes: int = 0
+    checksum: str = ""
+    removed: int = 0
+    unsettled: int = 0
+    redrawn: int = 0
+
+
+@dataclass
+class Manifest:
+    """See DESIGN: ``config`` is resolved, ``digest`` identifies what determines the arrays (see ``digest``)."""
+
+    schema: int
+    simgen: str
+    config: dict[str, Any]
+    digest: str
+    assets: str
+    """Fingerprint of the asset library."""
+    seed: int
+    renderer: str
+    device: str
+    passes: list[str]
+    categories: list[Category]
+    frames: int
+    frames_per_scene: int
+    frames_per_shard: int
+    shards: list[ShardEntry] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard is."""
+        return all(shard.state == "complete" for shard in self.shards)
+
+
+def shard_file(index: int) -> str:
+    """Name of a shard's file relative to the dataset's folder."""
+    return f"{SHARDS}/shard-{index:06d}.h5"
+
+
+def load(folder: Path) -> Manifest:
+    """The manifest of the dataset in ``folder``. Raises DatasetError when it is none, damaged or of another schema."""
+    path = folder / MANIFEST
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        what = "does not exist" if not folder.exists() else f"holds no {MANIFEST}"
+        raise DatasetError(f"{folder} is not a dataset: it {what}; give the folder that was the out of a run") from None
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    try:
+        raw = msgspec.json.decode(data)
+        schema = raw["schema"]
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}): restore it, or render the dataset again") from error
+    if schema != SCHEMA:
+        raise DatasetError(
+            f"{folder} has schema version {schema}, this simgen reads version {SCHEMA}: use the simgen version "
+            f"{raw.get('simgen', 'that wrote it')}"
+        )
+    try:
+        return msgspec.convert(raw, Manifest)
+    except msgspec.ValidationError as error:
+        raise DatasetError(f"{path} is damaged ({error}): restore it, or render the dataset again") from error
+
+
+def save(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest atomically. Raises DatasetError."""
+    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    write_atomically(folder / MANIFEST, data + b"\n")
+
+
+def digest(config: Mapping[str, Any], assets: str) -> str:
+    """SHA-256 of all that determines the arrays and their division into shards: ``identity`` of both."""
+    text = json.dumps(identity(config, assets), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def identity(config: Mapping[str, Any], assets: str) -> dict[str, Any]:
+    """Dotted key -> value of the configuration without the IRRELEVANT keys, and the fingerprint of the assets."""
+    kept = {key: value for key, value in _flatten(config).items() if key not in IRRELEVANT}
+    return {**kept, "assets": assets}
+
+
+def differences(old: Manifest, config: Mapping[str, Any], assets: str) -> list[str]:
+    """A line ``key: old -> new`` for each key in which a dataset differs from what a run would make."""
+    before, after = identity(old.config, old.assets), identity(config, assets)
+    keys = [key for key in {**before, **after} if before.get(key, _NONE) != after.get(key, _NONE)]
+    return [f"{key}: {_shown(before.get(key, _NONE))} -> {_shown(after.get(key, _NONE))}" for key in keys]
+
+
+_NONE = object()
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _shown(value: Any) -> str:
+    return "(not set)" if value is _NONE else json.dumps(value)

@@ -1,0 +1,109 @@
+"""What a shard looks like inside: names, dtypes, shapes, units. Any change of it raises ``SCHEMA``.
+
+A shard is one HDF5 file of N frames, K objects in all and S scenes; stock ``h5py`` with ``hdf5plugin`` reads it::
+
+    /frames/{index, scene, view}      (N,) int64, int64, int32    index counts over the dataset
+    /frames/time                      (N,) float64                seconds on the clock of its scene
+    /images/<pass>                    (N, H, W[, C])              one chunk a frame, see IMAGES
+    /images/rgb                       (N,) bytes of a file each   when its attribute ``codec`` is png or jpeg
+    /camera/{K, distortion, T_world_cam, name}                    (N, 3, 3), (N, 5), (N, 4, 4) float64, (N,) string
+    /objects/offsets                  (N + 1,) int64              rows offsets[n]:offsets[n + 1] belong to frame n
+    /objects/frame                    (K,) int64                  index of the frame over the dataset
+    /objects/<field of ObjectTable>   (K, ...)                    see OBJECTS
+    /masks/full, /masks/full_offsets  (bytes,) uint8, (K + 1,) int64
+                                      COCO compressed RLE counts of size [H, W], end to end
+    /traces/<name>/{scene, time, value}  (n,) int64, (n,) float64, (n, C) float64; attributes columns, units
+    /draws/<factor>/<name>            (N,), (N, L) or (N, L, M)   see simgen.shards.draws
+    /draw_lengths/<factor>/<name>     (N,) int32                  where lists differ in length or draws are missing
+    /records                          (S,) string                 SceneRecord as JSON
+    /scenes/{index, settle_time, removed}  (S,) int64, float64 seconds, string (JSON: body name -> reason)
+
+Root attributes: schema, simgen (version), config (JSON), seed, renderer, device, units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA = 1
+
+UNITS = (
+    "metres, seconds, radians; world right-handed, z up; camera x right, y down, z forward; T_a_b maps points in b to "
+    "points in a; quaternions xyzw; pixel centres at integers; boxes xywh in whole pixels"
+)
+
+SNORM_SCALE = 32767
+"""Unit vectors are stored as int16, component times this, rounded to even (as GPU formats' SNORM16)."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """How a pass is stored: ``dtype`` on disk, ``units``, and whether it is a unit vector in SNORM16."""
+
+    dtype: str
+    units: str
+    snorm: bool = False
+
+
+IMAGES: dict[str, Image] = {
+    "rgb": Image("uint8", "sRGB"),
+    "depth": Image("float32", "m, along the optical axis; 0: no surface"),
+    "instance": Image("uint16", "instance id; 0: background"),
+    "semantic": Image("uint16", "category id; 0: background"),
+    "normal": Image("int16", "unit vector in the camera frame times the attribute scale; 0: no surface", snorm=True),
+    "object_coords": Image("float32", "m, in the object's frame; 0: no surface"),
+    "flow_forward": Image("float32", "px (dx, dy) to the next time; 0: not defined"),
+    "flow_backward": Image("float32", "px (dx, dy) to the previous time; 0: not defined"),
+    "part": Image("uint16", "part id; 0: no surface"),
+}
+"""The passes with a stored type of their own. Other passes are stored as they come, in the unit ``""``."""
+
+OBJECTS: dict[str, str] = {
+    "body": "index into the record's bodies",
+    "instance_id": "value in the instance image",
+    "category_id": "category of the manifest",
+    "asset": "name in the asset library",
+    "T_cam_obj": "m",
+    "T_world_obj": "m",
+    "size": "m",
+    "bbox_visib": "px, xywh",
+    "bbox_full": "px, xywh, may leave the image",
+    "visib_fract": "px_visib / px_full",
+    "truncated": "share of the full silhouette outside the image",
+    "px_visib": "px",
+    "px_full": "px",
+}
+"""Units of the columns of the object table."""
+
+
+def to_stored(name: str, image: NDArray[Any]) -> NDArray[Any]:
+    """The array (H, W[, C]) that a shard holds for ``image`` of pass ``name``."""
+    layout = IMAGES.get(name)
+    if layout is None:
+        return np.ascontiguousarray(image)
+    if layout.snorm:
+        return np.rint(image * np.float32(SNORM_SCALE)).astype(np.int16)
+    return np.ascontiguousarray(image, dtype=layout.dtype)
+
+
+def from_stored(name: str, stored: NDArray[Any]) -> NDArray[Any]:
+    """What ``to_stored`` was given; unit vectors come back as float32 whose length is 1 to within 5e-5."""
+    layout = IMAGES.get(name)
+    if layout is not None and layout.snorm:
+        return stored.astype(np.float32) * np.float32(1 / SNORM_SCALE)
+    return stored
+
+
+def escape(name: str) -> str:
+    """``name`` as one link name of HDF5, where ``/`` parts groups and ``.`` is the group itself."""
+    name = name.replace("%", "%25").replace("/", "%2F")
+    return name.replace(".", "%2E") if set(name) <= {"."} else name
+
+
+def unescape(link: str) -> str:
+    """The name that ``escape`` was given."""
+    return link.replace("%2E", ".").replace("%2F", "/").replace("%25", "%")

@@ -1,0 +1,225 @@
+"""One shard file, open for reading."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the filters that shards are compressed with
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.errors import DatasetError, near_match
+from simgen.labels.frame import Frame, ObjectTable
+from simgen.scene.record import SceneRecord, from_json
+from simgen.shards import codec, draws
+from simgen.shards.schema import SCHEMA, escape, from_stored, unescape
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TraceTable:
+    """Readings of one sensor over several scenes: ``scene`` (n,) int64, ``time`` (n,) s, ``value`` (n, C) float64.
+
+    Columns that a scene does not have are NaN in it.
+    """
+
+    scene: NDArray[np.int64]
+    time: NDArray[np.float64]
+    value: NDArray[np.float64]
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+
+
+class Shard:
+    """Random access to the frames of one shard; tables are read once, images when asked for.
+
+    Raises DatasetError, naming the file, when it cannot be opened, is of another schema, or a part cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.file = h5py.File(path, "r", locking=False)
+            schema = int(self.file.attrs["schema"])
+        except (OSError, KeyError) as error:
+            raise damaged(path, error) from error
+        if schema != SCHEMA:
+            raise DatasetError(
+                f"{path} has schema version {schema}, this simgen reads version {SCHEMA}: use the simgen version "
+                f"{self.file.attrs.get('simgen', 'that wrote it')}"
+            )
+
+    def __len__(self) -> int:
+        return len(self._frames["index"])
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """Names of the stored passes."""
+        with self._reading():
+            return tuple(unescape(name) for name in self.file["images"])
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """Index of each frame over the dataset (N,)."""
+        return self._frames["index"]
+
+    def images(self, n: int, passes: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+        """The images of frame ``n`` of this shard as ``Frame.images``; ``passes`` None reads all."""
+        found = {}
+        for name in self.passes if passes is None else passes:
+            data = self._image_data(name)
+            try:
+                stored = data[n]
+                found[name] = codec.decode_rgb(stored) if "codec" in data.attrs else from_stored(name, stored)
+            except (OSError, RuntimeError, ValueError) as error:
+                raise damaged(self.path, error) from error
+        return found
+
+    def frame(self, n: int, passes: Iterable[str] | None = None) -> Frame:
+        """Frame ``n`` of this shard, 0 <= n < len."""
+        frames, camera = self._frames, self._camera
+        return Frame(
+            index=int(frames["index"][n]),
+            scene=int(frames["scene"][n]),
+            view=int(frames["view"][n]),
+            time=float(frames["time"][n]),
+            camera=camera["name"][n],
+            images=self.images(n, passes),
+            K=camera["K"][n].copy(),
+            distortion=camera["distortion"][n].copy(),
+            T_world_cam=camera["T_world_cam"][n].copy(),
+            objects=self.objects(n),
+            draws=self.frame_draws(n),
+        )
+
+    def objects(self, n: int) -> ObjectTable:
+        """The object table of frame ``n``."""
+        columns, masks = self._objects
+        start, end = (int(i) for i in columns["offsets"][n : n + 2])
+        rows: dict[str, Any] = {}
+        for field in dataclasses.fields(ObjectTable):
+            if field.name == "mask_full":
+                rows[field.name] = tuple(masks[start:end])
+            elif field.name in columns:
+                column = columns[field.name][start:end]
+                rows[field.name] = tuple(column) if column.dtype == object else column.copy()
+        return ObjectTable(**rows)
+
+    def frame_draws(self, n: int) -> dict[str, dict[str, Any]]:
+        """What frame ``n`` drew: factor -> name -> value."""
+        found: dict[str, dict[str, Any]] = {}
+        for (factor, name), column in self.columns.items():
+            value = draws.decode(column, n)
+            if value is not draws.ABSENT:
+                found.setdefault(factor, {})[name] = value
+        return found
+
+    def scene_record(self, scene: int) -> SceneRecord:
+        """The record of a scene of the dataset; raises KeyError when this shard does not have it."""
+        rows = np.flatnonzero(self._scene_index == scene)
+        if len(rows) == 0:
+            raise KeyError(scene)
+        with self._reading():
+            text = self.file["records"][int(rows[0])]
+        try:
+            return from_json(text)
+        except msgspec.DecodeError as error:
+            raise damaged(self.path, f"the record of scene {scene}: {error}") from error
+
+    def removed(self) -> dict[int, dict[str, str]]:
+        """Scene -> name of each body that was taken out -> why; scenes that lost none are left out."""
+        with self._reading():
+            texts = self.file["scenes/removed"].asstr()[:]
+        parsed = {int(s): json.loads(text) for s, text in zip(self._scene_index, texts, strict=True)}
+        return {scene: bodies for scene, bodies in parsed.items() if bodies}
+
+    def trace_names(self) -> tuple[str, ...]:
+        """The traces that some scene has."""
+        with self._reading():
+            return tuple(unescape(name) for name in self.file.get("traces", ()))
+
+    def trace(self, name: str) -> TraceTable | None:
+        """The readings of one trace, None when no scene here has it."""
+        with self._reading():
+            group = self.file.get(f"traces/{escape(name)}")
+            if group is None:
+                return None
+            names, units = tuple(group.attrs.get("columns", ())), tuple(group.attrs.get("units", ()))
+            return TraceTable(group["scene"][:], group["time"][:], group["value"][:], names, units)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    @cached_property
+    def columns(self) -> dict[tuple[str, str], draws.Column]:
+        """Every draw of the frames, by factor and name."""
+        found = {}
+        with self._reading():
+            for factor, group in self.file.get("draws", {}).items():
+                for name, data in group.items():
+                    kind = str(data.attrs["kind"])
+                    values = data.asstr()[...] if draws.DTYPES[kind] is object else data[...]
+                    lengths = self.file.get(f"draw_lengths/{factor}/{name}")
+                    found[unescape(factor), unescape(name)] = draws.Column(
+                        kind, values, None if lengths is None else lengths[:], bool(data.attrs["nulls"])
+                    )
+        return found
+
+    @cached_property
+    def _frames(self) -> dict[str, NDArray[Any]]:
+        with self._reading():
+            return {name: data[:] for name, data in self.file["frames"].items()}
+
+    @cached_property
+    def _camera(self) -> dict[str, NDArray[Any]]:
+        with self._reading():
+            group = self.file["camera"]
+            return {name: data.asstr()[:] if name == "name" else data[:] for name, data in group.items()}
+
+    @cached_property
+    def _objects(self) -> tuple[dict[str, NDArray[Any]], list[bytes]]:
+        with self._reading():
+            columns = {
+                name: data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+                for name, data in self.file["objects"].items()
+            }
+            flat, offsets = self.file["masks/full"][:].tobytes(), self.file["masks/full_offsets"][:]
+        return columns, [flat[a:b] for a, b in pairwise(offsets)]
+
+    @cached_property
+    def _scene_index(self) -> NDArray[np.int64]:
+        with self._reading():
+            return self.file["scenes/index"][:]
+
+    def _image_data(self, name: str) -> h5py.Dataset:
+        with self._reading():
+            group = self.file["images"]
+            if escape(name) not in group:
+                known = [unescape(key) for key in group]
+                raise DatasetError(
+                    f'{self.path} has no pass "{name}"{near_match(name, known)}: it has {", ".join(known)}'
+                )
+            return group[escape(name)]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise damaged(self.path, error) from error
+
+
+def damaged(path: Path, error: BaseException | str) -> DatasetError:
+    """The sentence for a shard that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return DatasetError(f"{path} is missing: run the render command again to make it anew")
+    return DatasetError(f"{path} is damaged ({error}): run the render command again to make it anew")

@@ -1,0 +1,305 @@
+"""Writing one shard: images stream into the file as they come, tables follow at the end, then it gets its name."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.labels.frame import Frame
+from simgen.scene.record import SceneRecord, to_json
+from simgen.scene.state import Simulation, Trace
+from simgen.shards import codec, draws
+from simgen.shards.files import TEMPORARY, cannot_write, checksum, commit, free_bytes
+from simgen.shards.schema import IMAGES, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, escape, to_stored
+
+_ROWS = 4096
+"""Rows of a chunk of tables and traces."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How arrays are coded on disk; see ``simgen.shards.codec``."""
+
+    compression: str = "blosc"
+    rgb_codec: str = "raw"
+    jpeg_quality: int = 95
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a shard says about where it comes from; ``config`` is plain data."""
+
+    simgen: str
+    config: Mapping[str, Any]
+    seed: int
+    renderer: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A committed shard file."""
+
+    bytes: int
+    checksum: str
+
+
+class ShardWriter:
+    """Writes ``frames`` frames to ``path``: ``add_scene``, then ``add`` for each of its frames, in the end ``finish``.
+
+    Until ``finish`` returns, the file has its temporary name; leaving the context without it removes it. Every failure
+    to write raises DatasetError with one sentence. Holds one frame's images at a time, and the tables of all.
+    """
+
+    def __init__(self, path: Path, frames: int, origin: Origin, options: Options) -> None:
+        codec.filters(options.compression, 1)
+        codec.check_rgb_codec(options.rgb_codec)
+        self.path = path
+        self.temporary = path.with_name(path.name + TEMPORARY)
+        self._count = frames
+        self._options = options
+        self._frames: list[Frame] = []
+        self._scenes: list[tuple[SceneRecord, Simulation]] = []
+        self._names: tuple[str, ...] = ()
+        self._images: dict[str, h5py.Dataset] = {}
+        self._file: h5py.File | None = None
+        with self._reporting():
+            # Files of HDF5 1.10's format: readable by every HDF5 in use, chunk index of a fixed array.
+            self._file = h5py.File(self.temporary, "w", libver=("v110", "v110"), rdcc_nbytes=0)
+            self._file.attrs.update(
+                schema=SCHEMA,
+                simgen=origin.simgen,
+                config=json.dumps(origin.config),
+                seed=np.uint64(origin.seed),
+                renderer=origin.renderer,
+                device=origin.device,
+                units=UNITS,
+            )
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def add_scene(self, record: SceneRecord, simulation: Simulation) -> None:
+        """The record and traces of the scene whose frames follow."""
+        with self._reporting():
+            # States are not stored: they are large, and the poses of labelled objects stand in the object table.
+            self._scenes.append((record, dataclasses.replace(simulation, states=(), traces={})))
+            for name, trace in simulation.traces.items():
+                self._append_trace(name, record.scene, trace)
+
+    def add(self, frame: Frame) -> None:
+        """Append a frame. Raises ValueError when its passes or image sizes are not those of the first one."""
+        n = len(self._frames)
+        if n == self._count:
+            raise ValueError(f"{self.path.name} takes {self._count} frames, this would be one more")
+        with self._reporting():
+            if n == 0:
+                self._create_images(frame)
+            elif tuple(frame.images) != self._names:
+                raise ValueError(f"frame {frame.index} has the passes {list(frame.images)}, not {list(self._names)}")
+            # HDF5 cannot recover from a full disk in the middle of a chunk; to see it coming is cheap.
+            needed = sum(image.nbytes for image in frame.images.values()) + (1 << 18)
+            if free_bytes(self.path.parent) < needed:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            for name, image in frame.images.items():
+                self._write_image(name, n, image)
+        self._frames.append(dataclasses.replace(frame, images={}))
+
+    def finish(self) -> Written:
+        """Write the tables, bring the file to the disk and give it its name. Raises ValueError when frames miss."""
+        if len(self._frames) != self._count:
+            raise ValueError(f"{self.path.name} holds {len(self._frames)} of {self._count} frames")
+        with self._reporting():
+            self._write_frames()
+            self._write_objects()
+            self._write_draws()
+            self._write_scenes()
+            self._open.close()
+            self._file = None
+            written = Written(self.temporary.stat().st_size, checksum(self.temporary))
+            commit(self.temporary, self.path)
+        return written
+
+    def abort(self) -> None:
+        """Remove the unfinished file, if there is one."""
+        if self._file is not None:
+            # A file on a full disk cannot be closed properly, and need not be: it is removed.
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                self._file.close()
+            self._file = None
+        with contextlib.suppress(OSError):
+            self.temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turn an error of the system or of HDF5 into a DatasetError, and remove the file."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            sentence = cannot_write(self.path, error)  # says how much is free before the file is removed
+            self.abort()
+            raise sentence from error
+
+    @property
+    def _open(self) -> h5py.File:
+        if self._file is None:
+            raise ValueError(f"{self.path.name} is not being written any more")
+        return self._file
+
+    def _create_images(self, frame: Frame) -> None:
+        self._names = tuple(frame.images)
+        for name, image in frame.images.items():
+            layout = IMAGES.get(name)
+            if name == "rgb" and self._options.rgb_codec != "raw":
+                data = self._open.create_dataset(f"images/{name}", (self._count,), h5py.vlen_dtype(np.uint8))
+                data.attrs.update(codec=self._options.rgb_codec, height=image.shape[0], width=image.shape[1])
+            else:
+                stored = to_stored(name, image)
+                data = self._open.create_dataset(
+                    f"images/{escape(name)}",
+                    (self._count, *stored.shape),
+                    stored.dtype,
+                    chunks=(1, *stored.shape),
+                    **codec.filters(self._options.compression, stored.itemsize),
+                )
+            data.attrs["units"] = layout.units if layout else ""
+            if layout and layout.snorm:
+                data.attrs["scale"] = SNORM_SCALE
+            self._images[name] = data
+
+    def _write_image(self, name: str, n: int, image: NDArray[Any]) -> None:
+        data = self._images[name]
+        if "codec" in data.attrs:
+            data[n] = codec.encode_rgb(image, self._options.rgb_codec, self._options.jpeg_quality)
+            return
+        stored = to_stored(name, image)
+        if stored.shape != data.shape[1:]:
+            raise ValueError(f"pass {name} is {stored.shape}, its first frame was {data.shape[1:]}")
+        data[n] = stored
+
+    def _write_frames(self) -> None:
+        frames = self._frames
+        self._table("frames/index", np.array([f.index for f in frames], np.int64))
+        self._table("frames/scene", np.array([f.scene for f in frames], np.int64))
+        self._table("frames/view", np.array([f.view for f in frames], np.int32))
+        self._table("frames/time", np.array([f.time for f in frames], np.float64), "s")
+        self._table("camera/K", np.array([f.K for f in frames], np.float64), "px")
+        self._table("camera/distortion", np.array([f.distortion for f in frames], np.float64), "k1 k2 p1 p2 k3")
+        self._table("camera/T_world_cam", np.array([f.T_world_cam for f in frames], np.float64), "m")
+        self._strings("camera/name", [f.camera for f in frames])
+
+    def _write_objects(self) -> None:
+        tables = [f.objects for f in self._frames]
+        counts = [len(t.instance_id) for t in tables]
+        self._table("objects/offsets", _offsets(counts))
+        index = np.array([f.index for f in self._frames], np.int64)
+        self._table("objects/frame", np.repeat(index, counts))
+        for field in dataclasses.fields(tables[0]):
+            parts = [getattr(t, field.name) for t in tables]
+            if field.name == "mask_full":
+                masks = [mask for part in parts for mask in part]
+                self._table("masks/full", np.frombuffer(b"".join(masks), np.uint8), "COCO RLE counts of [H, W]")
+                self._table("masks/full_offsets", _offsets([len(mask) for mask in masks]))
+            elif isinstance(parts[0], tuple):
+                self._strings(f"objects/{field.name}", [text for part in parts for text in part])
+            else:
+                self._table(f"objects/{field.name}", np.concatenate(parts), OBJECTS.get(field.name, ""))
+
+    def _write_draws(self) -> None:
+        names = {(factor, name): None for f in self._frames for factor, values in f.draws.items() for name in values}
+        for factor, name in names:
+            drawn = [f.draws.get(factor, {}).get(name, draws.ABSENT) for f in self._frames]
+            column = draws.encode(drawn)
+            link = f"{escape(factor)}/{escape(name)}"
+            if column.values.dtype == object:
+                data = self._strings(f"draws/{link}", column.values)
+            else:
+                data = self._table(f"draws/{link}", column.values)
+            data.attrs.update(kind=column.kind, nulls=column.nulls)
+            if column.lengths is not None:
+                self._table(f"draw_lengths/{link}", column.lengths)
+
+    def _write_scenes(self) -> None:
+        records = [record for record, _ in self._scenes]
+        self._strings("records", [to_json(record) for record in records])
+        self._table("scenes/index", np.array([record.scene for record in records], np.int64))
+        settle = np.array([simulation.settle_time for _, simulation in self._scenes], np.float64)
+        self._table("scenes/settle_time", settle, "s")
+        self._strings("scenes/removed", [json.dumps(simulation.removed) for _, simulation in self._scenes])
+
+    def _append_trace(self, name: str, scene: int, trace: Trace) -> None:
+        """Append a scene's readings; columns that other scenes do not have are NaN there."""
+        group = self._open.require_group(f"traces/{escape(name)}")
+        if "value" not in group:
+            for part, dtype in (("scene", np.int64), ("time", np.float64)):
+                self._growing(group, part, 1, dtype)
+            group["time"].attrs["units"] = "s"
+            self._growing(group, "value", 2, np.float64)
+        columns, units = list(group.attrs.get("columns", ())), list(group.attrs.get("units", ()))
+        for column, unit in zip(trace.columns, trace.units, strict=True):
+            if column not in columns:
+                columns.append(column)
+                units.append(unit)
+        if len(columns) > group["value"].shape[1]:
+            text = h5py.string_dtype()
+            group.attrs.update(columns=np.array(columns, text), units=np.array(units, text))
+        start, count = group["time"].shape[0], len(trace.time)
+        for part in ("scene", "time"):
+            group[part].resize(start + count, axis=0)
+        group["value"].resize((start + count, len(columns)))
+        if count == 0:
+            return
+        group["scene"][start:] = scene
+        group["time"][start:] = trace.time
+        value = np.full((count, len(columns)), np.nan)
+        value[:, [columns.index(column) for column in trace.columns]] = trace.value
+        group["value"][start:] = value
+
+    def _growing(self, group: h5py.Group, name: str, rank: int, dtype: Any) -> None:
+        group.create_dataset(
+            name,
+            (0,) * rank,
+            dtype,
+            maxshape=(None,) * rank,
+            chunks=(1024, 16)[:rank],
+            fillvalue=np.nan if rank == 2 else None,
+            **codec.filters(self._options.compression, 8),
+        )
+
+    def _table(self, name: str, values: NDArray[Any], units: str = "") -> h5py.Dataset:
+        options: dict[str, Any] = {}
+        if values.size:
+            options = codec.filters(self._options.compression, values.itemsize)
+            options["chunks"] = (min(len(values), _ROWS if values.ndim > 1 else 1 << 16), *values.shape[1:])
+        data = self._open.create_dataset(name, data=values, **options)
+        if units:
+            data.attrs["units"] = units
+        return data
+
+    def _strings(self, name: str, values: Sequence[str] | NDArray[Any]) -> h5py.Dataset:
+        array = np.asarray(values, object)
+        data = self._open.create_dataset(name, array.shape, h5py.string_dtype())
+        if array.size:
+            data[...] = array
+        return data
+
+
+def _offsets(counts: Sequence[int]) -> NDArray[np.int64]:
+    """Where each of consecutive runs begins, and the end: (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
