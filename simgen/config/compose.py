@@ -1,0 +1,130 @@
+"""Composition by Hydra: shipped settings, a scene, overrides; checked before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from simgen.config.explain import explain
+from simgen.config.files import data_dir
+from simgen.config.plain import from_plain
+from simgen.config.schema import RenderConfig
+from simgen.errors import ConfigError
+
+_VERSION_BASE = "1.3"
+_FILE_SCENE = re.compile(r"^(.+)@[0-9a-f]{8}$")
+
+
+class Entry(NamedTuple):
+    """The arguments of ``hydra.main``."""
+
+    config_path: str
+    config_name: str
+    version_base: str
+
+
+def register() -> Entry:
+    """Tell Hydra the schema and the shipped scenes, and return what ``hydra.main`` needs; may be called again."""
+    store = ConfigStore.instance()
+    store.store(name="render_schema", node=RenderConfig)
+    for file in sorted(data_dir("scenes").glob("*.yaml")):
+        store.store(group="scene", name=file.stem, node=_read(file))
+    return Entry(str(data_dir("configs")), "render", _VERSION_BASE)
+
+
+def scene_file(path: str | Path) -> str:
+    """Make the scene definition in a YAML file known to Hydra and return the name under which ``scene=`` finds it.
+
+    Raises ConfigError when it cannot be read.
+    """
+    file = Path(path).expanduser()
+    name = f"{file.stem}@{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    ConfigStore.instance().store(group="scene", name=name, node=_read(file))
+    return name
+
+
+def scene_override(override: str) -> str:
+    """``override`` with a ``scene=path/to/my.yaml`` made known to Hydra; any other one as it is."""
+    key, _, value = override.partition("=")
+    if key == "scene" and _is_file(value):
+        return f"scene={scene_file(value)}"
+    return override
+
+
+def load(
+    scene: str | Path = "tabletop",
+    overrides: Sequence[str] = (),
+    config_dirs: Sequence[str | Path] = (),
+) -> RenderConfig:
+    """The checked settings of a job.
+
+    ``scene`` is a name or the path of a YAML file, ``overrides`` are Hydra's ("frames=10", "scene.time.frames=4"),
+    ``config_dirs`` are searched for ``scene/NAME.yaml``. Raises ConfigError with one sentence for whatever is wrong.
+    """
+    entry = register()
+    folders = [str(Path(folder).resolve()) for folder in config_dirs]
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"the configuration folder {folder} does not exist.")
+    search = ",".join(f"'file://{folder}'" for folder in folders)
+    arguments = [f"hydra.searchpath=[{search}]", scene_override(f"scene={scene}"), *map(scene_override, overrides)]
+    # Hydra keeps its state in a global; an application that runs under Hydra itself finds its own again afterwards.
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(entry.config_path, version_base=_VERSION_BASE):
+            composed = compose(entry.config_name, overrides=arguments, return_hydra_config=True)
+        chosen = composed.hydra.runtime.choices.get("scene")
+        with open_dict(composed):
+            del composed["hydra"]
+        return _finish(composed, chosen)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise explain(error) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
+def from_hydra(composed: DictConfig) -> RenderConfig:
+    """The checked settings that a function under ``hydra.main`` was given; raises ConfigError."""
+    scene = HydraConfig.get().runtime.choices.get("scene") if HydraConfig.initialized() else None
+    try:
+        return _finish(composed, scene)
+    except OmegaConfBaseException as error:
+        raise explain(error) from error
+
+
+def _finish(composed: DictConfig, scene: str | None) -> RenderConfig:
+    plain: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    if not plain["scene"]["name"]:
+        named = _FILE_SCENE.match(scene or "")
+        plain["scene"]["name"] = named.group(1) if named else scene or "scene"
+    return from_plain(plain)
+
+
+def _is_file(value: str) -> bool:
+    return value.endswith((".yaml", ".yml"))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        node = OmegaConf.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no scene definition {file}.") from None
+    except OSError as error:
+        raise ConfigError(f"the scene definition {file} cannot be read: {error.strerror}.") from None
+    except Exception as error:
+        # PyYAML and OmegaConf raise many types here, UnicodeDecodeError among them.
+        raise ConfigError(f"the scene definition {file} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"the scene definition {file} must be a mapping of settings.")
+    return OmegaConf.to_container(node)  # type: ignore[return-value]

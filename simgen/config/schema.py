@@ -1,0 +1,143 @@
+"""The settings of the main job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from simgen.errors import ConfigError, near_match
+from simgen.scene.definition import SceneDefinition
+from simgen.scene.definition import check as check_scene
+from simgen.scene.fields import number, word
+
+PASSES = (
+    "rgb",
+    "depth",
+    "instance",
+    "semantic",
+    "normal",
+    "object_coords",
+    "flow_forward",
+    "flow_backward",
+    "part",
+)
+LARGEST_SIDE = 16384
+LARGEST_IMAGE = 100_000_000
+"""Pixels."""
+
+
+@dataclass
+class RendererConfig:
+    """Which renderer computes, and on what."""
+
+    name: str = word("auto", "auto", "raster", "tiny")
+    device: str = "auto"
+
+
+@dataclass
+class ImageConfig:
+    """Image size in pixels."""
+
+    width: int = number(640, low=1, high=LARGEST_SIDE)
+    height: int = number(480, low=1, high=LARGEST_SIDE)
+
+
+@dataclass
+class AssetsConfig:
+    """Folders that are searched for assets, beside what comes with pip."""
+
+    path: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FactorConfig:
+    """The knob of a factor; not ``enabled`` is the same as ``strength`` 0."""
+
+    enabled: bool = True
+    strength: float = number(1.0, low=0, high=1)
+
+    @property
+    def amount(self) -> float:
+        """The strength in force."""
+        return self.strength if self.enabled else 0.0
+
+
+@dataclass
+class RandomizeConfig:
+    """One knob for each factor."""
+
+    textures: FactorConfig = field(default_factory=FactorConfig)
+    materials: FactorConfig = field(default_factory=FactorConfig)
+    lighting: FactorConfig = field(default_factory=FactorConfig)
+    poses: FactorConfig = field(default_factory=FactorConfig)
+    camera: FactorConfig = field(default_factory=FactorConfig)
+    background: FactorConfig = field(default_factory=FactorConfig)
+    distractors: FactorConfig = field(default_factory=FactorConfig)
+    sensor: FactorConfig = field(default_factory=FactorConfig)
+    physics: FactorConfig = field(default_factory=FactorConfig)
+    content: FactorConfig = field(default_factory=FactorConfig)
+
+    def strengths(self) -> dict[str, float]:
+        """Factor -> strength in force."""
+        return {knob.name: getattr(self, knob.name).amount for knob in fields(self)}
+
+
+@dataclass
+class OutputConfig:
+    """How shards are written."""
+
+    frames_per_shard: int = number(100, low=1, high=1_000_000)
+    compression: str = word("blosc", "blosc", "gzip", "none")
+    rgb_codec: str = word("raw", "raw", "png", "jpeg")
+    jpeg_quality: int = number(95, low=1, high=100)
+
+
+@dataclass
+class RenderConfig:
+    """All settings of ``simgen render``; see ``configs/render.yaml`` for what each does."""
+
+    scene: SceneDefinition = field(default_factory=SceneDefinition)
+    out: str = ""
+    frames: int = number(100, low=1, high=1_000_000_000)
+    seed: int = number(0, low=0, high=2**63 - 1)
+    workers: Any = "auto"
+    attempts: int = number(3, low=0, high=1000)
+    scenes_per_worker: int = number(200, low=1, high=1_000_000_000)
+    renderer: RendererConfig = field(default_factory=RendererConfig)
+    image: ImageConfig = field(default_factory=ImageConfig)
+    passes: Any = "auto"
+    assets: AssetsConfig = field(default_factory=AssetsConfig)
+    randomize: RandomizeConfig = field(default_factory=RandomizeConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+
+def frames_per_scene(config: RenderConfig) -> int:
+    """Images of each scene: all views at all times."""
+    return config.scene.views * config.scene.time.frames
+
+
+def validate(config: RenderConfig) -> None:
+    """Raise ConfigError where settings that are each well formed make no sense together."""
+    workers = config.workers
+    if workers != "auto" and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ConfigError(f'workers must be "auto" or a whole number of at least 1, not {workers!r}.')
+    if config.image.width * config.image.height > LARGEST_IMAGE:
+        raise ConfigError(
+            f"image.width x image.height is {config.image.width}x{config.image.height}, more than "
+            f"{LARGEST_IMAGE // 1_000_000} megapixels; make it smaller."
+        )
+    _validate_passes(config.passes)
+    check_scene(config.scene)
+
+
+def _validate_passes(passes: object) -> None:
+    if passes == "auto":
+        return
+    if not isinstance(passes, list | tuple) or not passes:
+        raise ConfigError(f'passes must be "auto" or a list of {", ".join(PASSES)}, not {passes!r}.')
+    for k, name in enumerate(passes):
+        if name not in PASSES:
+            hint = near_match(str(name), PASSES)
+            raise ConfigError(f"passes: there is no pass {name!r}{hint}; there are {', '.join(PASSES)}.")
+        if name in passes[:k]:
+            raise ConfigError(f"passes lists {name} twice.")
