@@ -55,6 +55,7 @@ class Simulation:
     traces: dict[str, Trace]
     removed: dict[str, str]
     settle_time: float
+    settled: bool = True
 
     def at(self, time: float) -> SceneState:
         """The state captured at ``time``; raises KeyError when none was."""

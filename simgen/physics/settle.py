@@ -1,0 +1,157 @@
+"""Let a scene come to rest, and take out what does not.
+
+The state of rest is looked at every few steps only: asking PyBullet costs about as much as a step. A scene is at rest
+when it was so at every look over a span in which a falling body would have given itself away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, isfinite, sqrt
+
+from simgen.physics.bodies import Body, surface_speed
+from simgen.physics.client import bullet
+from simgen.scene.record import WorldRecord
+
+LOOK_EVERY = 8
+"""Steps between looks."""
+LOOKS_AT_REST = 3
+"""At least so many looks in a row must find a scene at rest."""
+DEEP = 0.003
+"""Metres by which two bodies may overlap; settled contacts overlap by hundredths of a millimetre."""
+ROUNDS = 6
+"""How often a scene is settled again after something was taken out of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """``bodies`` that stayed, what was ``removed`` and why, whether all came to rest, and the ``steps`` it took."""
+
+    bodies: list[Body]
+    removed: dict[str, str]
+    rested: bool
+    steps: int
+
+
+def settle(client: int, bodies: list[Body], world: WorldRecord) -> Settled:
+    """Step until every moving body rests, for at most ``world.settle_time`` seconds a round.
+
+    Taken out are bodies that left the world, moved absurdly fast or have no finite pose, bodies deep inside another
+    one, and bodies that do not come to rest. Others may have leaned on them, so those that stay settle again; what
+    still moves after the last round goes as well. Resting bodies are put to sleep: they stay where they are, to the
+    last bit, until something touches them.
+    """
+    removed: dict[str, str] = {}
+    rested = True
+    steps = 0
+    for round_ in range(ROUNDS):
+        taken, bodies, fell = _until_rest(client, bodies, world)
+        steps += taken
+        removed |= fell
+        out = {body.uid: "stuck inside another body" for body in _deep(client, bodies)}
+        if not out:
+            speeds = {body.uid: surface_speed(client, body) for body in bodies if body.moving}
+            out = {uid: f"did not settle: {s:.2g} m/s" for uid, s in speeds.items() if s >= world.rest_speed}
+            rested = rested and not out
+        if not out:
+            break
+        removed |= {body.name: out[body.uid] for body in bodies if body.uid in out}
+        bodies = take_out(client, bodies, out)
+        if round_ == ROUNDS - 1:
+            rested = False
+    for body in bodies:
+        if body.moving:
+            sleep(client, body, world.rest_speed)
+    return Settled(bodies, removed, rested, steps)
+
+
+def sleep(client: int, body: Body, speed: float) -> None:
+    """Put a resting body to sleep; once woken it may fall asleep again when slower than ``speed`` (m/s and rad/s)."""
+    bullet.resetBaseVelocity(body.uid, [0.0] * 3, [0.0] * 3, physicsClientId=client)
+    bullet.changeDynamics(
+        body.uid,
+        -1,
+        activationState=bullet.ACTIVATION_STATE_ENABLE_SLEEPING | bullet.ACTIVATION_STATE_SLEEP,
+        sleepThreshold=speed * speed,
+        physicsClientId=client,
+    )
+
+
+def lost(client: int, body: Body, world: WorldRecord) -> str | None:
+    """Why a moving body is no longer part of the scene, or None when it is."""
+    position, quaternion = bullet.getBasePositionAndOrientation(body.uid, physicsClientId=client)
+    velocity, spin = bullet.getBaseVelocity(body.uid, physicsClientId=client)
+    if not all(map(isfinite, (*position, *quaternion, *velocity, *spin))):
+        return "exploded: its pose is not finite"
+    speed = sqrt(sum(v * v for v in velocity))
+    if speed > absurd_speed(world):
+        return f"exploded: {speed:.3g} m/s"
+    x, y, z = (float(limit) for limit in world.bounds)
+    if abs(position[0]) > x or abs(position[1]) > y or position[2] < -z:
+        return f"fell off the world: {speed:.2g} m/s"
+    return None
+
+
+def absurd_speed(world: WorldRecord) -> float:
+    """Speed in m/s that no fall in this world explains: twice that of a fall through its whole size, and 10 more."""
+    gravity = sqrt(sum(g * g for g in world.gravity))
+    return 10.0 + 2.0 * sqrt(2.0 * gravity * 2.0 * max(world.bounds))
+
+
+def _until_rest(client: int, bodies: list[Body], world: WorldRecord) -> tuple[int, list[Body], dict[str, str]]:
+    """Step to rest or to the end of the settling time: (steps, bodies that stayed, removed)."""
+    limit = ceil(world.settle_time / world.timestep - 1e-9)
+    needed = _looks_needed(world)
+    removed: dict[str, str] = {}
+    calm = steps = 0
+    while steps < limit and calm < needed and any(body.moving for body in bodies):
+        stretch = min(LOOK_EVERY, limit - steps)
+        for _ in range(stretch):
+            bullet.stepSimulation(physicsClientId=client)
+        steps += stretch
+        reasons = {}
+        fastest = 0.0
+        for body in bodies:
+            if body.moving:
+                reason = lost(client, body, world)
+                if reason is None:
+                    fastest = max(fastest, surface_speed(client, body))
+                else:
+                    reasons[body.uid] = reason
+        if reasons:
+            removed |= {body.name: reasons[body.uid] for body in bodies if body.uid in reasons}
+            bodies = take_out(client, bodies, reasons)
+        calm = calm + 1 if fastest < world.rest_speed and not reasons else 0
+    return steps, bodies, removed
+
+
+def _looks_needed(world: WorldRecord) -> int:
+    """Looks that must find everything at rest: in that time a falling body gets twice as fast as ``rest_speed``."""
+    gravity = sqrt(sum(g * g for g in world.gravity))
+    if gravity == 0:
+        return LOOKS_AT_REST
+    return max(LOOKS_AT_REST, ceil(2 * world.rest_speed / gravity / (LOOK_EVERY * world.timestep)))
+
+
+def _deep(client: int, bodies: list[Body]) -> list[Body]:
+    """The fewest moving bodies, near enough, without which no two bodies overlap deeply: the worst one goes first."""
+    moving = {body.uid: body for body in bodies if body.moving}
+    pairs: dict[tuple[int, int], float] = {}
+    for contact in bullet.getContactPoints(physicsClientId=client):
+        a, b, depth = contact[1], contact[2], -contact[8]
+        if depth > DEEP and a != b and (a in moving or b in moving):
+            pairs[a, b] = max(pairs.get((a, b), 0.0), depth)
+    worst = []
+    while pairs:
+        total = {uid: sum(d for pair, d in pairs.items() if uid in pair) for pair in pairs for uid in pair}
+        uid = max((u for u in total if u in moving), key=lambda u: (total[u], moving[u].index))
+        worst.append(moving[uid])
+        pairs = {pair: depth for pair, depth in pairs.items() if uid not in pair}
+    return worst
+
+
+def take_out(client: int, bodies: list[Body], out: dict[int, str]) -> list[Body]:
+    """Remove the bodies whose PyBullet ids are in ``out``; returns those that stay."""
+    for uid in out:
+        bullet.removeBody(uid, physicsClientId=client)
+    return [body for body in bodies if body.uid not in out]

@@ -1,0 +1,202 @@
+"""simulate: a record in; the states at its capture times, its traces and what was removed out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from simgen.assets.library import Library, scaled_physics
+from simgen.errors import PhysicsError, near_match
+from simgen.geometry import transform
+from simgen.physics import robot, traces
+from simgen.physics.articulated import add_articulated
+from simgen.physics.bodies import Body, add_rigid, read
+from simgen.physics.client import bullet, connect
+from simgen.physics.settle import lost, settle, take_out
+from simgen.scene.record import BodyRecord, SceneRecord
+from simgen.scene.state import BodyState, SceneState, Simulation, Trace
+
+SOLVER_ITERATIONS = 50
+
+
+def simulate(record: SceneRecord, library: Library) -> Simulation:
+    """Let the scene settle, then run it through its capture times.
+
+    Time 0 is the moment at which the scene has settled, or the start when ``world.settle`` is False. A capture time
+    that is no multiple of the timestep is taken at the nearest step. Bodies that leave the world later on are missing
+    from the states that follow. The result is the same to the last bit for equal records, whatever ran before.
+
+    Raises PhysicsError for a record that cannot be simulated, and AssetError when the library lacks an asset.
+    """
+    _check(record)
+    world = record.world
+    with connect() as client, tempfile.TemporaryDirectory(prefix="simgen-") as folder:
+        bullet.setGravity(*world.gravity, physicsClientId=client)
+        bullet.setPhysicsEngineParameter(
+            fixedTimeStep=world.timestep,
+            numSolverIterations=SOLVER_ITERATIONS,
+            deterministicOverlappingPairs=1,
+            physicsClientId=client,
+        )
+        bodies, scenery, removed = _build(client, record, library, Path(folder))
+        _check_mounts(record, bodies)
+        motors = robot.install(client, record, bodies)
+        robot.drive(client, motors, 0.0)
+        rested, steps = True, 0
+        if world.settle:
+            settled = settle(client, bodies, world)
+            bodies, rested, steps = settled.bodies, settled.rested, settled.steps
+            removed |= settled.removed
+        states, taken = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
+        return Simulation(states, taken, removed, steps * world.timestep, rested)
+
+
+def explain(simulation: Simulation, record: SceneRecord) -> str:
+    """One sentence on what was taken out of a scene, why, and what to change; "" when nothing was."""
+    if not simulation.removed:
+        return ""
+    named = ", ".join(f"{name} ({reason})" for name, reason in simulation.removed.items())
+    reasons = " ".join(simulation.removed.values())
+    world = record.world
+    advice = []
+    if "did not settle" in reasons:
+        advice.append(
+            f"raise settle_time ({world.settle_time:g} s), rest_speed ({world.rest_speed:g} m/s) or the friction"
+        )
+    if "stuck" in reasons or "exploded" in reasons:
+        advice.append(
+            f"place fewer objects or place them farther apart, or shorten the timestep ({world.timestep:.4g} s)"
+        )
+    if "fell off" in reasons:
+        bounds = " x ".join(f"{limit:g}" for limit in world.bounds)
+        advice.append(f"drop fewer objects, or over a smaller region, or widen the bounds ({bounds} m)")
+    if "not finite" in reasons and not advice:
+        advice.append("correct the pose")
+    return (
+        f"{len(simulation.removed)} of {len(record.bodies)} bodies of scene {record.scene} ({record.definition}) were "
+        f"removed: {named}; {', and '.join(advice)}."
+    )
+
+
+def _check(record: SceneRecord) -> None:
+    """Raise PhysicsError for numbers with which nothing can be simulated."""
+    world = record.world
+    if not (np.isfinite(world.timestep) and world.timestep > 0):
+        raise PhysicsError(f"the timestep must be a positive number of seconds, not {world.timestep}")
+    if not (np.isfinite(world.settle_time) and world.settle_time >= 0 and np.isfinite(world.gravity).all()):
+        raise PhysicsError("settle_time must be a number of seconds from 0 up and gravity three finite numbers")
+    if record.traces and not (np.isfinite(world.trace_rate) and world.trace_rate > 0):
+        raise PhysicsError(f"trace_rate must be a positive number of hertz, not {world.trace_rate}")
+    for frame in record.frames:
+        if not (np.isfinite(frame.time) and frame.time >= 0):
+            raise PhysicsError(
+                f"a frame is to be taken at {frame.time} s; times count from 0, when the scene has settled"
+            )
+    names = [body.name for body in record.bodies]
+    for name in names:
+        if names.count(name) > 1:
+            raise PhysicsError(f"two bodies of the scene are called {name!r}; names must differ")
+
+
+def _check_mounts(record: SceneRecord, bodies: list[Body]) -> None:
+    """Raise PhysicsError when a camera sits on a body or link that is not there."""
+    links = {body.name: body.links for body in bodies}
+    names = [body.name for body in record.bodies]
+    for _, camera in traces.distinct_cameras(record):
+        if camera.body is not None and camera.body not in names:
+            known = near_match(camera.body, names)
+            raise PhysicsError(f"camera {camera.name} sits on {camera.body!r}, which is not in the scene{known}")
+        if camera.body is not None and camera.link is not None:
+            there = links.get(camera.body, ())
+            if camera.link not in there:
+                raise PhysicsError(
+                    f"camera {camera.name} sits on link {camera.link!r} of {camera.body}, which has no such link"
+                    f"{near_match(camera.link, there)}"
+                )
+
+
+def _build(
+    client: int, record: SceneRecord, library: Library, folder: Path
+) -> tuple[list[Body], dict[int, BodyState], dict[str, str]]:
+    """Put all bodies in: those in PyBullet, the states of those that need no physics (by index), and those left out."""
+    bodies: list[Body] = []
+    scenery: dict[int, BodyState] = {}
+    removed: dict[str, str] = {}
+    for index, body in enumerate(record.bodies):
+        if not np.isfinite([*body.pose.position, *body.pose.quaternion_xyzw]).all():
+            removed[body.name] = "its pose is not finite"
+            continue
+        made = _add(client, index, body, library, folder)
+        if made is None:
+            T = transform(body.pose.position, body.pose.quaternion_xyzw)
+            scenery[index] = BodyState(T, np.zeros(3), np.zeros(3))
+        else:
+            bodies.append(made)
+    return bodies, scenery, removed
+
+
+def _add(client: int, index: int, body: BodyRecord, library: Library, folder: Path) -> Body | None:
+    asset = library.asset(body.asset)
+    if asset.urdf is not None:
+        return add_articulated(client, index, body, asset, asset.urdf)
+    if body.motion == "ghost":
+        return None
+    if asset.inertia is None:
+        return add_rigid(client, index, body, asset.collision, None, folder)
+    shapes, inertia = scaled_physics(asset, body.scale, body.mass)
+    return add_rigid(client, index, body, shapes, inertia, folder)
+
+
+def _run(
+    client: int,
+    record: SceneRecord,
+    bodies: list[Body],
+    motors: list[robot.Motors],
+    scenery: dict[int, BodyState],
+    removed: dict[str, str],
+    started: bool,
+) -> tuple[tuple[SceneState, ...], dict[str, Trace]]:
+    """Step through the capture times; ``started`` says whether the scene has made a step before."""
+    dt = record.world.timestep
+    due: dict[int, list[float]] = {}
+    for time in sorted({frame.time for frame in record.frames}):
+        due.setdefault(_nearest_step(time, dt), []).append(time)
+    last = max(due, default=0)
+    rows = traces.start(record.traces)
+    samples = _sample_steps(record, last) if rows else set()
+    states: list[SceneState] = []
+    for step in range(last + 1):
+        if step in due or step in samples:
+            gone = {body.uid: why for body in bodies if body.moving and (why := lost(client, body, record.world))}
+            removed.update({body.name: gone[body.uid] for body in bodies if body.uid in gone})
+            bodies = take_out(client, bodies, gone)
+            now = scenery | {body.index: read(client, body, started) for body in bodies}
+            states += [
+                SceneState(time, tuple(now.get(k) for k in range(len(record.bodies)))) for time in due.get(step, ())
+            ]
+        if step in samples:
+            traces.add_poses(rows, record, step * dt, now)
+            traces.add_joints(client, rows, step * dt, bodies)
+            if started:
+                traces.add_contacts(client, rows, step * dt, bodies)
+        if step < last or (samples and not started):
+            robot.drive(client, motors, (step + 1) * dt)
+            bullet.stepSimulation(physicsClientId=client)
+            if not started:
+                traces.add_contacts(client, rows, 0.0, bodies)
+                traces.correct_torques(client, rows, bodies)
+            started = True
+    return tuple(states), traces.finish(rows)
+
+
+def _nearest_step(time: float, timestep: float) -> int:
+    return int(np.floor(time / timestep + 0.5))
+
+
+def _sample_steps(record: SceneRecord, last: int) -> set[int]:
+    """Steps at which traces are sampled: at ``trace_rate`` from 0 to the last capture."""
+    world = record.world
+    count = int(np.floor(last * world.timestep * world.trace_rate + 1e-6)) + 1
+    return {min(_nearest_step(k / world.trace_rate, world.timestep), last) for k in range(count)}
