@@ -239,6 +239,8 @@ class SceneRecord:
     traces: tuple[str, ...] = ()
     attempt: int = 0
     draws: Draws = field(default_factory=dict)
+    omitted: dict[str, str] = field(default_factory=dict)
+    """Objects that were drawn but found no place -> why."""
     schema: int = RECORD_SCHEMA
 
 
