@@ -56,7 +56,7 @@ def parse(value: object, where: str, leaf: Callable[[Any], Value] = lambda v: v)
         constant = _constant(value)
         return Constant(constant if constant is None else leaf(constant))
     except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}.") from None
 
 
 def to_plain(distribution: Distribution) -> Any:

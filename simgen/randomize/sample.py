@@ -1,0 +1,150 @@
+"""From a scene definition to a record: every number decided.
+
+``sample`` is pure. It draws only from streams named "factor/name", so that a factor's draws depend on its own settings
+and strength and on nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simgen.config.schema import RenderConfig
+from simgen.randomize import content
+from simgen.randomize.appearance import Pools, materials
+from simgen.randomize.camera import camera
+from simgen.randomize.content import items
+from simgen.randomize.draw import Draw
+from simgen.randomize.lighting import environment, lamps
+from simgen.randomize.physics import properties
+from simgen.randomize.poses import Occupied, place
+from simgen.randomize.robot import robot
+from simgen.randomize.sensor import sensor
+from simgen.randomize.surfaces import Support, surface
+from simgen.scene.definition import Distractor, Group
+from simgen.scene.record import BodyRecord, FrameRecord, SceneRecord, WorldRecord
+
+if TYPE_CHECKING:
+    from simgen.assets.library import Library
+
+_WORLD = Support(np.eye(4), (2.0, 2.0))
+
+
+def sample(config: RenderConfig, library: Library, seed: int, scene: int, attempt: int = 0) -> SceneRecord:
+    """The record of scene number ``scene``.
+
+    ``attempt`` above 0 draws the poses anew and keeps everything else. Raises AssetError when a group finds no asset or
+    an asset is broken, ConfigError when the definition names joints or textures that do not exist.
+    """
+    definition = config.scene
+    draw = Draw(config.randomize.strengths(), seed, scene, attempt)
+    pools = Pools(library)
+    bodies: list[BodyRecord] = []
+    supports: dict[str | None, Support] = {None: _WORLD}
+    for name, part in definition.surfaces.items():
+        boxes, supports[name] = surface(name, part, draw, pools)
+        bodies += boxes
+    occupied = Occupied()
+    omitted: dict[str, str] = {}
+    groups: dict[str, Group] = {**definition.objects, **definition.distractors}
+    for ordinal, (name, group) in enumerate(groups.items()):
+        bodies += _objects(name, ordinal, group, supports, occupied, draw, pools, omitted)
+    motion = None
+    if definition.robot is not None:
+        body, motion = robot(definition.robot, library, draw)
+        bodies.append(body)
+    surroundings, suns = environment(definition.environment, definition.background, library, draw, pools)
+    world = definition.world
+    return SceneRecord(
+        definition=definition.name,
+        seed=seed,
+        scene=scene,
+        world=WorldRecord(
+            gravity=_vec3(world.gravity),
+            timestep=world.timestep,
+            settle=world.settle,
+            settle_time=world.settle_time,
+            rest_speed=world.rest_speed,
+            bounds=_vec3(world.bounds),
+            trace_rate=world.trace_rate,
+        ),
+        bodies=tuple(bodies),
+        lights=(*suns, *lamps(definition.lights, draw)),
+        environment=surroundings,
+        frames=_frames(config, draw),
+        robot=motion,
+        traces=tuple(definition.traces),
+        attempt=attempt,
+        draws=draw.log,
+        omitted=omitted,
+    )
+
+
+def categories(config: RenderConfig, library: Library) -> list[str]:
+    """The category names of a job's labels, sorted; the same whatever is drawn."""
+    return content.categories(config.scene, library)
+
+
+def _objects(
+    name: str,
+    ordinal: int,
+    group: Group,
+    supports: dict[str | None, Support],
+    occupied: Occupied,
+    draw: Draw,
+    pools: Pools,
+    omitted: dict[str, str],
+) -> list[BodyRecord]:
+    things = items(name, group, pools.library, draw)
+    poses = place(name, ordinal, group, things, supports[group.place.onto], occupied, draw)
+    looks = materials(name, group.material, group.texture, len(things), draw, pools)
+    physics = properties(name, group, things, draw)
+    falls = group.place.kind in ("drop", "surface")
+    bodies = []
+    for thing, pose, look, (mass, friction, restitution) in zip(things, poses, looks, physics, strict=True):
+        if pose is None:
+            omitted[thing.name] = "no free place in its region"
+            continue
+        bodies.append(
+            BodyRecord(
+                name=thing.name,
+                asset=thing.asset.name,
+                role="distractor" if isinstance(group, Distractor) else "object",
+                group=name,
+                pose=pose,
+                category=thing.category,
+                motion=group.motion or ("dynamic" if falls else "fixed"),  # type: ignore[arg-type]
+                scale=thing.scale,
+                mass=mass,
+                friction=friction,
+                restitution=restitution,
+                material=look,
+            )
+        )
+    return bodies
+
+
+def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
+    """All views at the first time, then all at the next. A view keeps its camera; each frame has its own sensor."""
+    definition = config.scene
+    views = []
+    for name, part in definition.cameras.items():
+        for k in range(part.views):
+            placing = draw.at(k)
+            views.append(
+                (f"{name}.{k}", camera(name, part, config.image.width, config.image.height, placing), placing.log)
+            )
+    frames = []
+    for time in range(definition.time.frames):
+        for view, (source, where, log) in enumerate(views):
+            taking = draw.at(time)
+            look = sensor(source, definition.sensor, taking)
+            draws = {**log, **taking.log}
+            frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws))
+    return tuple(frames)
+
+
+def _vec3(values: list[float]) -> tuple[float, float, float]:
+    x, y, z = values
+    return (float(x), float(y), float(z))
