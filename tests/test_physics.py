@@ -199,11 +199,18 @@ def test_what_leaned_on_a_removed_body_falls_down_before_capture():
         body("wall", "wall", motion="fixed"), body("post", "post", (0, 0, 0.3)), body("plate", "plate", (0, 0, 0.61))
     )
     simulation = simulate(record, Shelf(wall, post, plate))
-    plate_state = simulation.states[0].bodies[2]
-    if "post" in simulation.removed:
-        assert plate_state.T_world_obj[2, 3] == pytest.approx(0.41, abs=1e-3)
-    else:
-        assert simulation.states[0].bodies[1].T_world_obj[2, 3] > 0.39
+    assert list(simulation.removed) == ["post"]
+    assert simulation.states[0].bodies[2].T_world_obj[2, 3] == pytest.approx(0.41, abs=1e-3)
+
+
+def test_a_body_that_cannot_get_out_of_another_is_removed():
+    # A closed cave of 4 cm for a ball of 6 cm.
+    sides = [box(f"side{k}", (0.5, 0.5, 0.5), center=0.27 * n) for k, n in enumerate((*np.eye(3), *-np.eye(3)))]
+    cave = [body(side.name, side.name, motion="fixed") for side in sides]
+    record = scene(*cave, body("ball", "ball"))
+    simulation = simulate(record, Shelf(*sides, ball("ball", 0.06)))
+    assert simulation.removed == {"ball": "stuck inside another body"}
+    assert "farther apart" in explain(simulation, record)
 
 
 def test_the_same_record_gives_the_same_bits_after_other_scenes_and_in_a_fresh_process():

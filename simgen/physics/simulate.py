@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simgen.assets.library import Library, scaled_physics
+from simgen.assets.collision import scaled_physics
+from simgen.assets.library import Library
 from simgen.errors import PhysicsError, near_match
 from simgen.geometry import transform
 from simgen.physics import robot, traces
@@ -143,8 +144,8 @@ def _add(client: int, index: int, body: BodyRecord, library: Library, folder: Pa
         return add_articulated(client, index, body, asset, asset.urdf)
     if body.motion == "ghost":
         return None
-    if asset.inertia is None:
-        return add_rigid(client, index, body, asset.collision, None, folder)
+    if not asset.collision:
+        return add_rigid(client, index, body, (), None, folder)
     shapes, inertia = scaled_physics(asset, body.scale, body.mass)
     return add_rigid(client, index, body, shapes, inertia, folder)
 
