@@ -178,11 +178,43 @@ class CameraRecord:
 
 @dataclass(frozen=True)
 class SensorRecord:
-    """From linear light to pixels: radiance times ``2**exposure`` times ``white_balance``, noise, sRGB curve, 8 bits.
+    """A colour sensor: from linear light to pixels. The defaults are an ideal sensor, which only encodes in sRGB.
 
-    ``full_well`` is the number of photo-electrons at linear 1.0 (0 turns shot noise off), ``read_noise`` their standard
-    deviation at darkness. ``auto_exposure`` is the mean linear level to which the image is metered before ``exposure``
-    stops are added; 0 switches metering off. ``noise_seed`` seeds the noise of this frame.
+    Fields are in the order of light: lens, exposure, photo-sites, read-out, development. The last column is the
+    range in which real cameras lie.
+
+    | field | unit | meaning | typical |
+    |---|---|---|---|
+    | exposure | stops | radiance is multiplied by 2**exposure | -2...2 |
+    | auto_exposure | linear | log-average level that is metered to, before ``exposure``; 0: none | 0.1...0.25 |
+    | white_balance | ratio | red, green, blue gains: what the camera's balance leaves uncorrected | 0.8...1.25 |
+    | full_well | electrons | photo-electrons at linear 1.0 and gain 1; 0: no shot, read or dark noise | 2e3...5e4 |
+    | read_noise | electrons | standard deviation at darkness, before the gain | 1...30 |
+    | noise_seed | | seeds the noise of this frame | |
+    | native_scale | ratio | native resolution over output resolution, area-averaged down before ``sense`` | 1...4 |
+    | field_angle | rad | angle of the corner off the axis, for the cos^4 law; 0: none | 0.2...0.7 |
+    | vignetting | ratio | a, b, c of the falloff 1 + a r^2 + b r^4 + c r^6, r = 1 in the corner | a -0.6...0 |
+    | chromatic_aberration | ratio | magnification of red and of blue against green, less 1 | +-0.003 |
+    | bloom | ratio | share of the light scattered into a halo | 0...0.15 |
+    | bloom_radius | image heights | standard deviation of the narrowest part of the halo | 0.005...0.03 |
+    | veiling_glare | ratio | share of the light spread evenly over the image | 0...0.05 |
+    | color_temperature | K | light taken for white, 1000...15000; 0: that of sRGB (6504 K) | 3500...9000 |
+    | tint | Duv | the same light's distance from the black body, towards green; 0: on it | +-0.01 |
+    | channel_response | ratio | signal of red, green, blue sites at white, undone in development | (0.5, 1, 0.65) |
+    | gain | ratio | ISO speed over the base speed: electrons at linear 1.0 are full_well / gain | 1...64 |
+    | prnu | ratio | photo-response non-uniformity, standard deviation | 0.002...0.02 |
+    | dsnu | electrons | dark-signal non-uniformity, standard deviation, before the gain | 0.5...20 |
+    | fixed_pattern_seed | | seeds prnu and dsnu: one a camera, the same for all of its frames | |
+    | adc_bits | bits | linear quantization at read-out; 0: none | 8...14 |
+    | bayer | | colour of the sites at rows 0, 1 and columns 0, 1; "none": three sensors | "rggb" |
+    | demosaic | | "malvar" (Malvar, He and Cutler 2004) or "bilinear" | |
+    | saturation | ratio | distance from grey in linear light | 0.7...1.4 |
+    | tone_curve | | "srgb" (IEC 61966-2-1), "rec709" (BT.709), "gamma" (power 1 / gamma), "filmic" (S-shaped) | |
+    | gamma | | exponent of tone_curve "gamma" | 1.8...2.4 |
+    | contrast | ratio | slope about the middle of the encoded range | 0.8...1.3 |
+    | sharpen | ratio | unsharp mask: share of the detail of the encoded luma that is added | 0...1.5 |
+    | sharpen_radius | pixels | standard deviation of the unsharp mask's blur | 0.6...2 |
+    | jpeg_quality | | libjpeg quality of a round trip through JPEG (4:2:0), 1...100; 0: none | 60...95 |
     """
 
     exposure: float = 0.0
@@ -190,6 +222,90 @@ class SensorRecord:
     white_balance: Vec3 = (1.0, 1.0, 1.0)
     full_well: float = 0.0
     read_noise: float = 0.0
+    noise_seed: int = 0
+    native_scale: float = 1.0
+    field_angle: float = 0.0
+    vignetting: Vec3 = (0.0, 0.0, 0.0)
+    chromatic_aberration: Vec2 = (0.0, 0.0)
+    bloom: float = 0.0
+    bloom_radius: float = 0.01
+    veiling_glare: float = 0.0
+    color_temperature: float = 0.0
+    tint: float = 0.0
+    channel_response: Vec3 = (1.0, 1.0, 1.0)
+    gain: float = 1.0
+    prnu: float = 0.0
+    dsnu: float = 0.0
+    fixed_pattern_seed: int = 0
+    adc_bits: int = 0
+    bayer: Literal["none", "rggb", "bggr", "grbg", "gbrg"] = "none"
+    demosaic: Literal["malvar", "bilinear"] = "malvar"
+    saturation: float = 1.0
+    tone_curve: Literal["srgb", "rec709", "gamma", "filmic"] = "srgb"
+    gamma: float = 2.2
+    contrast: float = 1.0
+    sharpen: float = 0.0
+    sharpen_radius: float = 1.0
+    jpeg_quality: int = 0
+
+
+@dataclass(frozen=True)
+class DepthSensorRecord:
+    """A depth camera: from exact z-depth to uint16 millimetres with holes. The defaults only round.
+
+    ``kind`` names the principle. Triangulation ("structured_light", "active_stereo") measures disparity
+    ``focal * baseline / z``: noise and quantization are in disparity, and what the projector or second camera does not
+    see is a hole. "time_of_flight" mixes the two surfaces of an edge (flying pixels) and quantizes range.
+
+    | field | unit | meaning | typical |
+    |---|---|---|---|
+    | min_range, max_range | m | nothing is measured outside | 0.3...8 |
+    | baseline | m | to the projector or second camera along +x; 0: none | +-0.05...0.1 |
+    | focal | pixels | focal length of the sensor itself, which sets its disparity | 350...650 |
+    | disparity_sigma | pixels | standard deviation of the measured disparity | 0.03...0.1 |
+    | disparity_step | pixels | quantum of the disparity; 0: none | 1/8...1/32 |
+    | axial | m, 1/m | c0, c1, c2, z0: sigma = c0 + c1 z + c2 (z - z0)^2, z in metres | |
+    | axial_angle | m | c, p: adds c z^p (theta / (pi/2 - theta))^2, theta the angle of incidence | |
+    | axial_angle_start | rad | the angle term counts from here on | |
+    | lateral | pixels | l0, l1: standard deviation of where a pixel looks, l0 + l1 theta / (pi/2 - theta) | 0.3...1 |
+    | lateral_metres | m | the same in metres on the surface, added in quadrature | 0...0.003 |
+    | correlation | pixels | spacing of independent noise; up to 1: white noise | 1...6 |
+    | range_step | m | quantum of the range; 0: none but the millimetre of the output | 0.001 |
+    | scale, offset | ratio, m | systematic error: measured = scale * z + offset | 1 +- 0.005, +-0.01 |
+    | edge_jump | ratio | neighbours whose depth differs by more than this share are an edge | 0.02...0.1 |
+    | edge_dropout | probability | of a hole next to an edge | 0...0.9 |
+    | flying_pixels | probability | time of flight: of a mixed range next to an edge | 0...0.6 |
+    | min_signal | ratio | signal of which half is lost: luminance cos(theta) / z^2; 0: all is seen | 0.002...0.02 |
+    | grazing_start, grazing_end | rad | drop-out rises from 0 to 1 between; both pi/2: none | 1.2, 1.5 |
+    | dropout | probability | of a hole anywhere | 0...0.02 |
+    | dropout_size | pixels | size of those holes | 1...8 |
+    | noise_seed | | seeds the noise of this frame | |
+    """
+
+    kind: Literal["structured_light", "active_stereo", "time_of_flight"] = "structured_light"
+    min_range: float = 0.0
+    max_range: float = 65.535
+    baseline: float = 0.0
+    focal: float = 0.0
+    disparity_sigma: float = 0.0
+    disparity_step: float = 0.0
+    axial: Vec4 = (0.0, 0.0, 0.0, 0.0)
+    axial_angle: Vec2 = (0.0, 0.0)
+    axial_angle_start: float = 0.0
+    lateral: Vec2 = (0.0, 0.0)
+    lateral_metres: float = 0.0
+    correlation: float = 0.0
+    range_step: float = 0.0
+    scale: float = 1.0
+    offset: float = 0.0
+    edge_jump: float = 0.05
+    edge_dropout: float = 0.0
+    flying_pixels: float = 0.0
+    min_signal: float = 0.0
+    grazing_start: float = 1.5707963267948966
+    grazing_end: float = 1.5707963267948966
+    dropout: float = 0.0
+    dropout_size: float = 1.0
     noise_seed: int = 0
 
 

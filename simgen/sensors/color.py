@@ -1,104 +1,79 @@
-"""The colour sensor: from linear radiance to 8-bit sRGB.
+"""The colour sensor: from linear radiance to 8-bit colour.
 
-Metering, exposure, white balance, photon shot noise and read noise in linear light, clipping, the sRGB curve and
-quantization, in one pass over the image. Noise comes from a counter-based generator: a hash of (seed, pixel, channel),
-so it needs no state and is the same however the image is computed.
+``sense`` is the chain: metering and exposure, lens (optics.py), photo-sites and read-out (raw.py), development
+(develop.py). Effects that a record leaves neutral are not computed. Noise comes from a counter-based generator
+(noise.py), so it is the same however the image is computed.
 """
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from simgen.errors import ConfigError
 from simgen.scene.record import SensorRecord
+from simgen.sensors.develop import develop, jpeg
+from simgen.sensors.optics import lens_planes
+from simgen.sensors.raw import read_out
+from simgen.sensors.whitebalance import balance_gains
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
 
 
 def sense(radiance: NDArray[np.float32], sensor: SensorRecord) -> NDArray[np.uint8]:
-    """The image (H, W, 3) uint8 that ``sensor`` takes of linear ``radiance`` (H, W, 3) float32."""
-    gain = 2.0**sensor.exposure
-    if sensor.auto_exposure > 0:
-        gain *= sensor.auto_exposure / meter(radiance)
-    gains = np.asarray(sensor.white_balance, np.float32) * np.float32(gain)
-    shot = np.float32(1.0 / sensor.full_well if sensor.full_well > 0 else 0.0)
-    read = np.float32(sensor.read_noise / sensor.full_well if sensor.full_well > 0 else 0.0)
-    out = np.empty(radiance.shape, np.uint8)
-    low, high = sensor.noise_seed & 0xFFFFFFFF, (sensor.noise_seed >> 32) & 0xFFFFFFFF
-    flat = np.ascontiguousarray(radiance).reshape(-1)
-    if shot > 0:
-        _noisy(flat, gains, shot, read, np.uint32(low), np.uint32(high), _normals(), _srgb_codes(), out.reshape(-1))
-    else:
-        _clean(flat, gains, _srgb_codes(), out.reshape(-1))
-    return out
+    """The image (H, W, 3) uint8 that ``sensor`` takes of linear ``radiance`` (H, W, 3) float32.
+
+    Raises ConfigError when a parameter is outside its physical range.
+    """
+    check(sensor)
+    light = lens_planes(radiance, _gains(radiance, sensor), sensor)
+    out = develop(read_out(light, sensor), sensor)
+    return jpeg(out, sensor.jpeg_quality) if sensor.jpeg_quality else out
 
 
 def meter(radiance: NDArray[np.float32]) -> float:
     """The log-average luminance of an image (H, W, 3) (Reinhard et al. 2002, eq. 1), every fourth pixel each way."""
     luminance = radiance[::4, ::4].reshape(-1, 3) @ _LUMINANCE
-    return float(np.exp(np.mean(np.log(np.maximum(luminance, 1e-4), dtype=np.float64))))
+    # fmax and fmin pass over NaN: one broken pixel must not black out the image.
+    luminance = np.fmin(np.fmax(luminance, np.float32(1e-4)), np.float32(65504))
+    return float(np.exp(np.mean(np.log(luminance, dtype=np.float64))))
 
 
-@cache
-def _srgb_codes() -> NDArray[np.uint8]:
-    """The sRGB code (IEC 61966-2-1) of a linear value at 16 bits: the curve is steepest at 0, 0.05 codes an entry."""
-    x = np.arange(65536) / 65535.0
-    curve = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
-    return np.rint(curve * 255).astype(np.uint8)
+def check(sensor: SensorRecord) -> None:
+    """Raise ConfigError for the first parameter of ``sensor`` that is outside its physical range."""
+    limits = (
+        ("full_well", sensor.full_well, 0.0, np.inf),
+        ("read_noise", sensor.read_noise, 0.0, np.inf),
+        ("native_scale", sensor.native_scale, 1.0, np.inf),
+        ("field_angle", sensor.field_angle, 0.0, 1.5),
+        ("bloom", sensor.bloom, 0.0, 1.0),
+        ("bloom_radius", sensor.bloom_radius, 0.0, 0.25),
+        ("veiling_glare", sensor.veiling_glare, 0.0, 1.0),
+        ("bloom + veiling_glare", sensor.bloom + sensor.veiling_glare, 0.0, 1.0),
+        ("chromatic_aberration", max(map(abs, sensor.chromatic_aberration)), 0.0, 0.1),
+        ("channel_response", min(sensor.channel_response), 1e-3, np.inf),
+        ("gain", sensor.gain, 1e-6, np.inf),
+        ("prnu", sensor.prnu, 0.0, 1.0),
+        ("dsnu", sensor.dsnu, 0.0, np.inf),
+        ("adc_bits", sensor.adc_bits, 0, 16),
+        ("saturation", sensor.saturation, 0.0, np.inf),
+        ("gamma", sensor.gamma, 0.1, 10.0),
+        ("contrast", sensor.contrast, 0.0, np.inf),
+        ("sharpen", sensor.sharpen, 0.0, np.inf),
+        ("sharpen_radius", sensor.sharpen_radius, 0.1, 20.0),
+        ("jpeg_quality", sensor.jpeg_quality, 0, 100),
+    )
+    for name, value, low, high in limits:
+        if not low <= value <= high:
+            bound = f"{low:g} or more" if high == np.inf else f"{low:g}...{high:g}"
+            raise ConfigError(f"sensor {name} is {value:g} and must be {bound}")
 
 
-@cache
-def _normals() -> NDArray[np.float32]:
-    """Standard normal deviates at the 65536 equally likely quantiles."""
-    return ndtri((np.arange(65536) + 0.5) / 65536).astype(np.float32)
-
-
-@njit(cache=True)
-def _clean(
-    radiance: NDArray[np.float32], gains: NDArray[np.float32], codes: NDArray[np.uint8], out: NDArray[np.uint8]
-) -> None:
-    for i in range(radiance.size // 3):
-        for c in range(3):
-            x = radiance[3 * i + c] * gains[c]
-            x = min(max(x, np.float32(0)), np.float32(1))
-            out[3 * i + c] = codes[int(x * np.float32(65535) + np.float32(0.5))]
-
-
-@njit(cache=True)
-def _noisy(
-    radiance: NDArray[np.float32],
-    gains: NDArray[np.float32],
-    shot: np.float32,
-    read: np.float32,
-    seed_low: np.uint32,
-    seed_high: np.uint32,
-    normals: NDArray[np.float32],
-    codes: NDArray[np.uint8],
-    out: NDArray[np.uint8],
-) -> None:
-    variance_read = read * read
-    for i in range(radiance.size // 3):
-        for c in range(3):
-            k = 3 * i + c
-            h = _hash(np.uint32(np.uint32(k) ^ seed_low))
-            h = _hash(np.uint32(h ^ seed_high))
-            # The scene may exceed the full well; the noise of what is clipped anyway does not matter.
-            x = min(max(radiance[k] * gains[c], np.float32(0)), np.float32(4))
-            x += normals[h >> np.uint32(16)] * np.sqrt(x * shot + variance_read)
-            x = min(max(x, np.float32(0)), np.float32(1))
-            out[k] = codes[int(x * np.float32(65535) + np.float32(0.5))]
-
-
-@njit(cache=True, inline="always")
-def _hash(x: np.uint32) -> np.uint32:
-    """A 32-bit mixing function of two multiplications with low bias (found by C. Wellons' hash prospector)."""
-    # Numba widens integer arithmetic to 64 bits; each product is cut back to 32.
-    x = np.uint32(x ^ (x >> np.uint32(16)))
-    x = np.uint32(x * np.uint32(0x7FEB352D))
-    x = np.uint32(x ^ (x >> np.uint32(15)))
-    x = np.uint32(x * np.uint32(0x846CA68B))
-    return np.uint32(x ^ (x >> np.uint32(16)))
+def _gains(radiance: NDArray[np.float32], sensor: SensorRecord) -> NDArray[np.float32]:
+    gain = 2.0**sensor.exposure
+    if sensor.auto_exposure > 0:
+        gain *= sensor.auto_exposure / meter(radiance)
+    gains = np.asarray(sensor.white_balance, np.float32) * np.float32(gain)
+    if sensor.color_temperature or sensor.tint:
+        gains = gains * balance_gains(sensor.color_temperature, sensor.tint).astype(np.float32)
+    return gains
