@@ -1,0 +1,57 @@
+"""How kernels are compiled.
+
+``strict`` keeps IEEE arithmetic as written: no reassociation, no contraction of ``a * b + c`` into a fused
+multiply-add, so geometry has the same bits on every CPU. ``fast`` allows both, for colour. Neither assumes that NaN
+and infinity are absent. Both divide as NumPy does (no exception), which is also what vectorization needs.
+
+Numba's disk cache is keyed on one source file, while our kernels inline functions of several; the cache is therefore
+stamped with a digest of the whole package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+COLOUR_FLAGS = {"contract", "reassoc", "arcp", "nsz", "afn"}
+
+Function = Callable[..., Any]
+
+
+@cache
+def _digest() -> str:
+    folder = Path(__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def _compile(function: Function, fastmath: Any) -> Any:
+    dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_source_stamp"):
+        cache_file._source_stamp = _digest()
+    return dispatcher
+
+
+def strict(function: Function) -> Any:
+    """Compile ``function`` with IEEE arithmetic exactly as written."""
+    return _compile(function, False)
+
+
+def fast(function: Function) -> Any:
+    """Compile ``function`` with relaxed arithmetic; for colour only."""
+    return _compile(function, COLOUR_FLAGS)
+
+
+def is_cached(dispatcher: Any) -> bool:
+    """Whether the disk cache holds any compiled version of a ``strict`` or ``fast`` function for this source."""
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    load = getattr(cache_file, "_load_index", None)
+    return bool(load()) if load else False

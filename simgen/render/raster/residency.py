@@ -1,0 +1,124 @@
+"""What stays in memory between images: pools that kernels index, evicted by least recent use within a bound.
+
+Meshes and textures lie in few flat arrays ("pools") rather than one array each, so that one kernel call can address
+all of them and the number of kernel specializations stays fixed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+class Pool:
+    """A growing 1-D array with first-fit allocation of pieces, each a multiple of ``unit`` elements long.
+
+    Attributes:
+        data: the array; its identity changes when it grows, so read it again after each ``allocate``.
+        used: number of elements allocated.
+    """
+
+    def __init__(self, dtype: DTypeLike, capacity: int, unit: int = 1) -> None:
+        self.unit = unit
+        self.data: NDArray[np.generic] = np.zeros(self.whole(capacity), dtype)
+        self.used = 0
+        self._gaps: list[tuple[int, int]] = [(0, len(self.data))]  # (start, length), ascending, never adjacent
+
+    def whole(self, length: int) -> int:
+        """``length`` rounded up to whole units, at least one."""
+        return max(-(-int(length) // self.unit), 1) * self.unit
+
+    def allocate(self, length: int, limit: int) -> int | None:
+        """The start of a free piece of ``length`` elements, or None when that needs more than ``limit`` in all."""
+        length = self.whole(length)
+        for k, (start, free) in enumerate(self._gaps):
+            if free >= length:
+                self._gaps[k : k + 1] = [(start + length, free - length)] if free > length else []
+                self.used += length
+                return start
+        size = len(self.data)
+        tail = self._gaps[-1][1] if self._gaps and sum(self._gaps[-1]) == size else 0
+        needed = size - tail + length
+        if needed > limit:
+            return None
+        grown = np.zeros(self.whole(max(needed, min(2 * size, limit))), self.data.dtype)
+        grown[:size] = self.data
+        self.data = grown
+        self.release(size, len(grown) - size, count=False)
+        return self.allocate(length, limit)
+
+    def release(self, start: int, length: int, count: bool = True) -> None:
+        """Give a piece back; ``count=False`` adds elements that were never allocated."""
+        length = self.whole(length)
+        if count:
+            self.used -= length
+        merged: list[tuple[int, int]] = []
+        for gap in sorted([*self._gaps, (start, length)]):
+            if merged and sum(merged[-1]) == gap[0]:
+                merged[-1] = (merged[-1][0], merged[-1][1] + gap[1])
+            else:
+                merged.append(gap)
+        self._gaps = merged
+
+
+class Store:
+    """Named pieces of one pool, evicted by least recent use.
+
+    ``limit`` bounds the pool in bytes. Names used by the image at hand are never evicted: an image that needs more
+    than the limit makes the pool grow past it, since the alternative is no image.
+    """
+
+    def __init__(self, dtype: DTypeLike, limit: int, unit: int = 1) -> None:
+        item = np.dtype(dtype).itemsize
+        self.limit = max(limit // item, 1)
+        self.pool = Pool(dtype, min(self.limit, (1 << 20) // item), unit)
+        self._pieces: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # start, length, note
+        self._pinned: set[str] = set()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the pool takes."""
+        return self.pool.data.nbytes
+
+    def begin(self) -> None:
+        """Start an image: what is found or added from now on stays until the next ``begin``."""
+        self._pinned.clear()
+
+    def find(self, name: str) -> int | None:
+        """Where a piece starts, or None; marks it as used."""
+        piece = self._pieces.get(name)
+        if piece is None:
+            return None
+        self._pieces.move_to_end(name)
+        self._pinned.add(name)
+        return piece[0]
+
+    def note(self, name: str) -> int:
+        """The number that was stored with a piece."""
+        return self._pieces[name][2]
+
+    def add(self, name: str, data: NDArray[np.generic], note: int = 0) -> int:
+        """Copy flat ``data`` in and return where it starts, evicting what was not used for longest."""
+        flat = data.reshape(-1)
+        start = self.pool.allocate(len(flat), self.limit)
+        while start is None:
+            victim = next((known for known in self._pieces if known not in self._pinned), None)
+            if victim is None:
+                start = self.pool.allocate(len(flat), np.iinfo(np.int32).max)
+                break
+            self.pool.release(*self._pieces.pop(victim)[:2])
+            start = self.pool.allocate(len(flat), self.limit)
+        if start is None:
+            raise MemoryError("the meshes or textures of one image exceed 2^31 elements")
+        self.pool.data[start : start + len(flat)] = flat
+        self._pieces[name] = (start, len(flat), note)
+        self._pinned.add(name)
+        return start
+
+    def clear(self) -> None:
+        """Forget everything and free the memory."""
+        self.pool = Pool(self.pool.data.dtype, 1, self.pool.unit)
+        self._pieces.clear()
+        self._pinned.clear()

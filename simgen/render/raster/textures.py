@@ -1,0 +1,197 @@
+"""Textures: packing into 32 bits with mip-maps, and reading them.
+
+Colour is stored as the square root of linear light in 11, 11 and 10 bits: finer than 8-bit sRGB everywhere, and decoded
+by one multiplication. Data (normals, roughness, alpha) is stored as the four bytes of the image. A texture repeats.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.render.raster.jit import fast, strict
+from simgen.render.raster.layout import LEVEL, LEVELS, MAX_LEVELS, TEXTURE_INTS
+
+_SRGB = np.where(
+    np.arange(256) <= 10, np.arange(256) / 255 / 12.92, ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4
+).astype(np.float32)
+"""Linear light of an 8-bit sRGB value (IEC 61966-2-1)."""
+_LINEAR = (np.arange(256) / 255).astype(np.float32)
+
+
+def level_sizes(width: int, height: int) -> list[tuple[int, int]]:
+    """Width and height of each mip level, the full size first, 1 x 1 last (or the last of MAX_LEVELS)."""
+    sizes = [(width, height)]
+    while sizes[-1] != (1, 1) and len(sizes) < MAX_LEVELS:
+        w, h = sizes[-1]
+        sizes.append((max(w // 2, 1), max(h // 2, 1)))
+    return sizes
+
+
+@strict
+def _reduce(source: Any, w: int, h: int, target: Any, tw: int, th: int) -> None:
+    """Average (h, w, 4) down to (th, tw, 4); the colours are premultiplied by the last channel, their weight."""
+    for y in range(th):
+        y0, y1 = y * h // th, (y + 1) * h // th
+        for x in range(tw):
+            x0, x1 = x * w // tw, (x + 1) * w // tw
+            r = g = b = a = np.float32(0.0)
+            for v in range(y0, y1):
+                for u in range(x0, x1):
+                    r += source[v, u, 0]
+                    g += source[v, u, 1]
+                    b += source[v, u, 2]
+                    a += source[v, u, 3]
+            scale = np.float32(1.0) / np.float32((y1 - y0) * (x1 - x0))
+            target[y, x, 0] = r * scale
+            target[y, x, 1] = g * scale
+            target[y, x, 2] = b * scale
+            target[y, x, 3] = a * scale
+
+
+@strict
+def _unpack(pixels: Any, curve: Any, weighted: bool, target: Any) -> None:
+    for y in range(pixels.shape[0]):
+        for x in range(pixels.shape[1]):
+            a = np.float32(1.0)
+            if weighted:
+                a = np.float32(pixels[y, x, 3]) * np.float32(1 / 255)
+            for c in range(3):
+                target[y, x, c] = curve[pixels[y, x, c]] * a
+            target[y, x, 3] = a
+
+
+@strict
+def _fill_holes(level: Any, w: int, h: int, coarser: Any, cw: int, ch: int) -> None:
+    """Give texels of no weight the colour of the coarser level, so that filtering meets no stray colour."""
+    for y in range(h):
+        for x in range(w):
+            if level[y, x, 3] <= np.float32(0.0):
+                u, v = min(x * cw // w, cw - 1), min(y * ch // h, ch - 1)
+                weight = max(coarser[v, u, 3], np.float32(1e-6))
+                for c in range(3):
+                    level[y, x, c] = coarser[v, u, c] / weight * np.float32(1e-6)
+                level[y, x, 3] = np.float32(1e-6)
+
+
+@strict
+def _encode_color(level: Any, w: int, h: int, out: Any, start: int) -> None:
+    for y in range(h):
+        for x in range(w):
+            weight = max(level[y, x, 3], np.float32(1e-6))
+            r = np.sqrt(min(level[y, x, 0] / weight, np.float32(1.0)))
+            g = np.sqrt(min(level[y, x, 1] / weight, np.float32(1.0)))
+            b = np.sqrt(min(level[y, x, 2] / weight, np.float32(1.0)))
+            R = np.uint32(r * np.float32(2047.0) + np.float32(0.5))
+            G = np.uint32(g * np.float32(2047.0) + np.float32(0.5))
+            B = np.uint32(b * np.float32(1023.0) + np.float32(0.5))
+            out[start + y * w + x] = np.uint32((R << np.uint32(21)) | (G << np.uint32(10)) | B)
+
+
+def pack_color(pixels: NDArray[np.uint8], srgb: bool, weighted: bool) -> NDArray[np.uint32]:
+    """All mip levels of a colour map (H, W, 3 or 4), flat. ``weighted``: transparent texels do not colour others."""
+    pixels = np.array(pixels, np.uint8, order="C")
+    h, w = pixels.shape[:2]
+    sizes = level_sizes(w, h)
+    weighted = weighted and pixels.shape[2] == 4
+    levels = [np.empty((lh, lw, 4), np.float32) for lw, lh in sizes]
+    _unpack(pixels, _SRGB if srgb else _LINEAR, weighted, levels[0])
+    for k in range(1, len(sizes)):
+        _reduce(levels[k - 1], *sizes[k - 1], levels[k], *sizes[k])
+    if weighted:
+        for k in range(len(sizes) - 2, -1, -1):
+            _fill_holes(levels[k], *sizes[k], levels[k + 1], *sizes[k + 1])
+    out = np.empty(sum(lw * lh for lw, lh in sizes), np.uint32)
+    start = 0
+    for level, (lw, lh) in zip(levels, sizes, strict=True):
+        _encode_color(level, lw, lh, out, start)
+        start += lw * lh
+    return out
+
+
+@strict
+def _reduce_data(source: Any, start: int, w: int, h: int, target: int, tw: int, th: int) -> None:
+    for y in range(th):
+        y0, y1 = y * h // th, (y + 1) * h // th
+        for x in range(tw):
+            x0, x1 = x * w // tw, (x + 1) * w // tw
+            n = (y1 - y0) * (x1 - x0)
+            r = g = b = a = n // 2
+            for v in range(y0, y1):
+                for u in range(x0, x1):
+                    t = np.int64(source[start + v * w + u])
+                    r += t & 255
+                    g += (t >> 8) & 255
+                    b += (t >> 16) & 255
+                    a += (t >> 24) & 255
+            source[target + y * tw + x] = np.uint32((r // n) | ((g // n) << 8) | ((b // n) << 16) | ((a // n) << 24))
+
+
+def pack_data(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """All mip levels of a data map (H, W, 3 or 4), flat: red in the lowest byte, alpha (255 if absent) highest."""
+    h, w = pixels.shape[:2]
+    sizes = level_sizes(w, h)
+    full = np.full((h, w, 4), 255, np.uint8)
+    full[..., : pixels.shape[2]] = pixels
+    out = np.empty(sum(lw * lh for lw, lh in sizes), np.uint32)
+    out[: w * h] = full.reshape(-1, 4).astype(np.uint32) @ np.array([1, 1 << 8, 1 << 16, 1 << 24], np.uint32)
+    start = 0
+    for (w0, h0), (w1, h1) in zip(sizes[:-1], sizes[1:], strict=True):
+        _reduce_data(out, start, w0, h0, start + w0 * h0, w1, h1)
+        start += w0 * h0
+    return out
+
+
+def table_row(start: int, width: int, height: int) -> NDArray[np.int32]:
+    """The row of the texture table (TEXTURE_INTS,) of a texture whose levels start at ``start`` of the texel pool."""
+    row = np.zeros(TEXTURE_INTS, np.int32)
+    sizes = level_sizes(width, height)
+    row[LEVELS] = len(sizes)
+    for k, (w, h) in enumerate(sizes):
+        row[LEVEL + 3 * k : LEVEL + 3 * k + 3] = start, w, h
+        start += w * h
+    return row
+
+
+@strict
+def sample_alpha(
+    textures: Any, texels: Any, texture: int, u: float, v: float, u_x: float, v_x: float, u_y: float, v_y: float
+) -> float:
+    """Alpha in [0, 1] of a data map, bilinear in the level that fits the footprint; strict, float64."""
+    if not (abs(u) < 1e9 and abs(v) < 1e9):
+        return 1.0
+    width, height = textures[texture, LEVEL + 1], textures[texture, LEVEL + 2]
+    along_x = (u_x * width) ** 2 + (v_x * height) ** 2
+    along_y = (u_y * width) ** 2 + (v_y * height) ** 2
+    footprint = max(along_x, along_y)
+    level = 0
+    while footprint >= 4.0 and level < textures[texture, LEVELS] - 1:
+        footprint *= 0.25
+        level += 1
+    start = textures[texture, LEVEL + 3 * level]
+    w, h = textures[texture, LEVEL + 3 * level + 1], textures[texture, LEVEL + 3 * level + 2]
+    x = (u - np.floor(u)) * w - 0.5
+    y = (v - np.floor(v)) * h - 0.5
+    fx, fy = np.floor(x), np.floor(y)
+    a, b = x - fx, y - fy
+    x0, y0 = np.int64(fx), np.int64(fy)
+    x1, y1 = (x0 + 1) % w, (y0 + 1) % h
+    x0, y0 = x0 % w, y0 % h
+    p = np.float64(texels[start + y0 * w + x0] >> np.uint32(24))
+    q = np.float64(texels[start + y0 * w + x1] >> np.uint32(24))
+    r = np.float64(texels[start + y1 * w + x0] >> np.uint32(24))
+    s = np.float64(texels[start + y1 * w + x1] >> np.uint32(24))
+    top = p + (q - p) * a
+    bottom = r + (s - r) * a
+    return (top + (bottom - top) * b) / 255.0
+
+
+@fast
+def decode_color(texel: Any) -> Any:
+    """Linear red, green and blue of a packed colour."""
+    r = np.float32(texel >> np.uint32(21)) * np.float32(1 / 2047)
+    g = np.float32((texel >> np.uint32(10)) & np.uint32(2047)) * np.float32(1 / 2047)
+    b = np.float32(texel & np.uint32(1023)) * np.float32(1 / 1023)
+    return r * r, g * g, b * b

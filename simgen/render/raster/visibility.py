@@ -1,0 +1,341 @@
+"""Which triangle is seen at each sample: the visibility buffer.
+
+A buffer holds one 64-bit key per sample: the bits of 1 / z as float32 above the complement of the triangle's number.
+Drawing is a maximum, so the order of triangles does not matter; equal depth goes to the lower number. An empty sample
+holds the bits of 1 / far above zero, which also clips at the far plane.
+
+Coverage is that of scan conversion in float64: an edge crosses a row of samples at the same x for both triangles that
+share it, because it is always evaluated from its upper end; rows and columns are half open. A sample on an edge
+therefore belongs to exactly one of the two triangles (the top-left rule), and shared edges leave no holes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from simgen.render.raster.jit import strict
+from simgen.render.raster.layout import (
+    ALPHA_MAP,
+    BASE_ALPHA,
+    BOX,
+    CLIPS,
+    CULL,
+    CUTOFF,
+    CUTOUT,
+    CX,
+    CY,
+    FACES,
+    FACES_IN_POOL,
+    FIRST_FACE,
+    FIRST_IN_POOL,
+    FIRST_VERTEX,
+    FX,
+    FY,
+    HIDDEN,
+    NEAR,
+    PLACED,
+    SKEW,
+    VERTEX,
+)
+from simgen.render.raster.textures import sample_alpha
+from simgen.render.raster.transform import project
+
+EMPTY = 0xFFFFFFFF
+"""The triangle number of a sample where nothing is seen."""
+
+_LARGEST = 1e12
+
+
+@strict
+def make_key(w: float, triangle: int) -> Any:
+    """The key of a triangle at 1 / z = ``w`` > 0."""
+    return (np.uint64(np.float32(w).view(np.uint32)) << np.uint64(32)) | np.uint64(0xFFFFFFFF - triangle)
+
+
+@strict
+def key_triangle(key: Any) -> Any:
+    """The triangle number in a key, EMPTY where nothing is seen."""
+    return np.uint32(0xFFFFFFFF) - np.uint32(key & np.uint64(0xFFFFFFFF))
+
+
+@strict
+def key_w(key: Any) -> Any:
+    """1 / z in a key, float32."""
+    return np.uint32(key >> np.uint64(32)).view(np.float32)
+
+
+@strict
+def clear(keys: Any, count: int, far: float) -> None:
+    """Empty the first ``count`` samples."""
+    empty = np.uint64(np.float32(1.0 / far).view(np.uint32)) << np.uint64(32)
+    for i in range(count):
+        keys[i] = empty
+
+
+@strict
+def _fill_span(
+    keys: Any, start: int, x: int, count: int, a: float, row: float, low: float, high: float, below: Any
+) -> None:
+    for i in range(count):
+        w = np.float32(min(max(a * np.float64(x + i) + row, low), high))
+        key = (np.uint64(w.view(np.uint32)) << np.uint64(32)) | below
+        keys[start + i] = max(keys[start + i], key)
+
+
+@strict
+def _fill_span_cutout(
+    keys: Any, start: int, x: int, count: int, y: int, plane: Any, low: float, high: float, below: Any, textures: Any,
+    texels: Any, texture: int, cutoff: float,
+) -> None:  # fmt: skip
+    for i in range(count):
+        px = np.float64(x + i)
+        w = plane[0, 0] * px + (plane[0, 1] * y + plane[0, 2])
+        z = 1.0 / w
+        alpha = (plane[3, 0] * px + (plane[3, 1] * y + plane[3, 2])) * z
+        if texture >= 0:
+            u = (plane[1, 0] * px + (plane[1, 1] * y + plane[1, 2])) * z
+            v = (plane[2, 0] * px + (plane[2, 1] * y + plane[2, 2])) * z
+            u_x, u_y = (plane[1, 0] - u * plane[0, 0]) * z, (plane[1, 1] - u * plane[0, 1]) * z
+            v_x, v_y = (plane[2, 0] - v * plane[0, 0]) * z, (plane[2, 1] - v * plane[0, 1]) * z
+            alpha *= sample_alpha(textures, texels, texture, u, v, u_x, v_x, u_y, v_y)
+        if alpha >= cutoff:
+            value = np.float32(min(max(w, low), high))
+            key = (np.uint64(value.view(np.uint32)) << np.uint64(32)) | below
+            keys[start + i] = max(keys[start + i], key)
+
+
+@strict
+def _fill(
+    keys: Any, x_first: int, y_first: int, width: int, height: int, x0: float, y0: float, x1: float, y1: float,
+    x2: float, y2: float, plane: Any, low: float, high: float, below: Any, cutout: bool, textures: Any, texels: Any,
+    texture: int, cutoff: float,
+) -> None:  # fmt: skip
+    """Draw one triangle given in sample coordinates: samples are at integers."""
+    if y1 < y0:
+        x0, y0, x1, y1 = x1, y1, x0, y0
+    if y2 < y0:
+        x0, y0, x2, y2 = x2, y2, x0, y0
+    if y2 < y1:
+        x1, y1, x2, y2 = x2, y2, x1, y1
+    if not (y2 > y_first - 1 and y0 < y_first + height):
+        return
+    top = max(math.ceil(max(y0, y_first - 1.0)), y_first)
+    bottom = min(math.ceil(min(y2, y_first + height + 1.0)), y_first + height)
+    if top >= bottom:
+        return
+    right_end = np.float64(x_first + width)
+    if min(x0, x1, x2) >= right_end or max(x0, x1, x2) <= x_first - 1:
+        return
+    long_slope = (x2 - x0) / (y2 - y0)
+    upper_slope = (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
+    lower_slope = (x2 - x1) / (y2 - y1) if y2 > y1 else 0.0
+    for row in range(top, bottom):
+        y = np.float64(row)
+        left = x0 + (y - y0) * long_slope
+        right = x0 + (y - y0) * upper_slope if y < y1 else x1 + (y - y1) * lower_slope
+        if right < left:
+            left, right = right, left
+        if right <= x_first or left >= right_end:
+            continue
+        begin = math.ceil(max(left, np.float64(x_first)))
+        count = math.ceil(min(right, right_end)) - begin
+        if count <= 0:
+            continue
+        start = (row - y_first) * width + (begin - x_first)
+        if cutout:
+            _fill_span_cutout(
+                keys, start, begin, count, row, plane, low, high, below, textures, texels, texture, cutoff
+            )
+        else:
+            line = plane[0, 1] * y + plane[0, 2]
+            _fill_span(keys, start, begin, count, plane[0, 0], line, low, high, below)
+
+
+@strict
+def _to_pixels(nx: float, ny: float, nz: float, camera: Any, plane: Any, row: int) -> None:
+    """The plane ``n . ray`` over pixel coordinates, ``ray`` being K^-1 (x, y, 1)."""
+    a = nx / camera[FX]
+    b = (ny - nx * camera[SKEW] / camera[FX]) / camera[FY]
+    plane[row, 0] = a
+    plane[row, 1] = b
+    plane[row, 2] = nz - a * camera[CX] - b * camera[CY]
+
+
+@strict
+def _clip(polygon: Any, near: float) -> int:
+    """Clip the triangle in ``polygon[:3]`` (X, Y, Z) at the near plane into ``polygon[3:7]``; the number of corners.
+
+    New corners are computed from the end in front to the end behind, so that triangles that share an edge share them.
+    """
+    count = 0
+    for k in range(3):
+        a = polygon[k]
+        b = polygon[(k + 1) % 3]
+        if a[2] >= near:
+            polygon[3 + count] = a
+            count += 1
+        if (a[2] >= near) != (b[2] >= near):
+            if a[2] >= near:
+                front, behind = a, b
+            else:
+                front, behind = b, a
+            t = (near - front[2]) / (behind[2] - front[2])
+            polygon[3 + count, 0] = front[0] + t * (behind[0] - front[0])
+            polygon[3 + count, 1] = front[1] + t * (behind[1] - front[1])
+            polygon[3 + count, 2] = near
+            count += 1
+    return count
+
+
+@strict
+def _attribute_planes(
+    n0: Any, n1: Any, n2: Any, m: int, draws: Any, reals: Any, camera: Any, vertices: Any, corner: Any, plane: Any
+) -> None:
+    """Planes of u / z, v / z and alpha / z into rows 1 to 3, from the rows of the inverse corner matrix."""
+    c0, c1, c2 = corner[0] * VERTEX, corner[1] * VERTEX, corner[2] * VERTEX
+    for k in range(2):
+        p, q, r = np.float64(vertices[c0 + 6 + k]), np.float64(vertices[c1 + 6 + k]), np.float64(vertices[c2 + 6 + k])
+        _to_pixels(
+            n0[0] * p + n1[0] * q + n2[0] * r,
+            n0[1] * p + n1[1] * q + n2[1] * r,
+            n0[2] * p + n1[2] * q + n2[2] * r,
+            camera,
+            plane,
+            1 + k,
+        )
+    alpha = np.float64(reals[m, BASE_ALPHA])
+    for k in range(3):
+        plane[3, k] = plane[0, k] * alpha
+
+
+@strict
+def rasterize(
+    keys: Any, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int, draws: Any,
+    reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any, texels: Any,
+) -> None:  # fmt: skip
+    """Draw the first ``count`` drawables of ``chosen`` into ``keys`` (samples, width * height).
+
+    The canvas covers pixels from (``x_first``, ``y_first``); ``samples`` (n, 2) are offsets from pixel centres.
+    """
+    near = camera[NEAR]
+    plane = np.zeros((4, 3))
+    inverse = np.zeros((3, 3))
+    polygon = np.zeros((7, 3))
+    corners = np.zeros((4, 2))
+    shifted = np.zeros((4, 3))
+    whole = np.zeros(3, np.int64)
+    margin = 1.0
+    for c in range(count):
+        m = chosen[c]
+        if places[m, HIDDEN] != 0.0:
+            continue
+        if (
+            places[m, BOX] > x_first + width + margin
+            or places[m, BOX + 1] < x_first - margin
+            or places[m, BOX + 2] > y_first + height + margin
+            or places[m, BOX + 3] < y_first - margin
+        ):
+            continue
+        crosses = places[m, CLIPS] != 0.0
+        back = 0.0 if crosses else np.float64(draws[m, CULL])
+        cutout = draws[m, CUTOUT] != 0
+        texture = draws[m, ALPHA_MAP]
+        cutoff = np.float64(reals[m, CUTOFF])
+        first_vertex = draws[m, FIRST_VERTEX]
+        face = 3 * draws[m, FACES_IN_POOL]
+        for f in range(draws[m, FACES]):
+            i = (first_vertex + faces[face]) * PLACED
+            j = (first_vertex + faces[face + 1]) * PLACED
+            k = (first_vertex + faces[face + 2]) * PLACED
+            face += 3
+            x0, y0 = placed[i + 3], placed[i + 4]
+            x1, y1 = placed[j + 3], placed[j + 4]
+            x2, y2 = placed[k + 3], placed[k + 4]
+            z0, z1, z2 = placed[i + 2], placed[j + 2], placed[k + 2]
+            clips = False
+            if crosses:
+                if not (z0 >= near or z1 >= near or z2 >= near):
+                    continue
+                clips = not (z0 >= near and z1 >= near and z2 >= near)
+            if not clips:
+                area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+                if not (abs(area) < _LARGEST * _LARGEST):
+                    continue
+                if area == 0.0 or area * back > 0.0:
+                    continue
+                # Most triangles of a scanned mesh lie between samples; leave before any division.
+                ymin, ymax = min(y0, y1, y2), max(y0, y1, y2)
+                xmin, xmax = min(x0, x1, x2), max(x0, x1, x2)
+                if ymax <= y_first - 1 or ymin >= y_first + height or xmax <= x_first - 1 or xmin >= x_first + width:
+                    continue
+                if xmax - xmin < 2.0 and ymax - ymin < 2.0:
+                    hit = False
+                    for s in range(len(samples)):
+                        ox, oy = samples[s, 0], samples[s, 1]
+                        if math.ceil(ymin - oy) < math.ceil(ymax - oy) and math.ceil(xmin - ox) < math.ceil(xmax - ox):
+                            hit = True
+                    if not hit:
+                        continue
+            X0, Y0 = placed[i], placed[i + 1]
+            X1, Y1 = placed[j], placed[j + 1]
+            X2, Y2 = placed[k], placed[k + 1]
+            ax, ay, az = X1 - X0, Y1 - Y0, z1 - z0
+            bx, by, bz = X2 - X0, Y2 - Y0, z2 - z0
+            nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+            d = nx * X0 + ny * Y0 + nz * z0
+            if d == 0.0 or not (abs(d) < np.inf):
+                continue
+            inverse_d = 1.0 / d
+            _to_pixels(nx * inverse_d, ny * inverse_d, nz * inverse_d, camera, plane, 0)
+            if not (abs(plane[0, 0]) + abs(plane[0, 1]) + abs(plane[0, 2]) < np.inf):
+                continue
+            if cutout:
+                inverse[0, 0], inverse[0, 1], inverse[0, 2] = Y1 * z2 - z1 * Y2, z1 * X2 - X1 * z2, X1 * Y2 - Y1 * X2
+                inverse[1, 0], inverse[1, 1], inverse[1, 2] = Y2 * z0 - z2 * Y0, z2 * X0 - X2 * z0, X2 * Y0 - Y2 * X0
+                inverse[2, 0], inverse[2, 1], inverse[2, 2] = Y0 * z1 - z0 * Y1, z0 * X1 - X0 * z1, X0 * Y1 - Y0 * X1
+                for r in range(3):
+                    for q in range(3):
+                        inverse[r, q] *= inverse_d
+                    whole[r] = draws[m, FIRST_IN_POOL] + faces[face - 3 + r]
+                _attribute_planes(inverse[0], inverse[1], inverse[2], m, draws, reals, camera, vertices, whole, plane)
+            below = np.uint64(0xFFFFFFFF - (draws[m, FIRST_FACE] + f))
+            if clips:
+                polygon[0, 0], polygon[0, 1], polygon[0, 2] = X0, Y0, z0
+                polygon[1, 0], polygon[1, 1], polygon[1, 2] = X1, Y1, z1
+                polygon[2, 0], polygon[2, 1], polygon[2, 2] = X2, Y2, z2
+                size = _clip(polygon, near)
+                low, high = np.inf, 0.0
+                for q in range(size):
+                    corners[q, 0], corners[q, 1] = project(
+                        polygon[3 + q, 0], polygon[3 + q, 1], polygon[3 + q, 2], camera
+                    )
+                    low = min(low, 1.0 / polygon[3 + q, 2])
+                    high = max(high, 1.0 / polygon[3 + q, 2])
+            else:
+                size = 3
+                corners[0, 0], corners[0, 1] = x0, y0
+                corners[1, 0], corners[1, 1] = x1, y1
+                corners[2, 0], corners[2, 1] = x2, y2
+                low = 1.0 / max(z0, z1, z2)
+                high = 1.0 / min(z0, z1, z2)
+            total = 0.0
+            for q in range(size):
+                total += abs(corners[q, 0]) + abs(corners[q, 1])
+            if not (total < _LARGEST):
+                continue
+            for s in range(len(samples)):
+                ox, oy = samples[s, 0], samples[s, 1]
+                for r in range(4):
+                    shifted[r, 0], shifted[r, 1] = plane[r, 0], plane[r, 1]
+                    shifted[r, 2] = plane[r, 2] + plane[r, 0] * ox + plane[r, 1] * oy
+                for q in range(2, size):
+                    _fill(
+                        keys[s], x_first, y_first, width, height,
+                        corners[0, 0] - ox, corners[0, 1] - oy,
+                        corners[q - 1, 0] - ox, corners[q - 1, 1] - oy,
+                        corners[q, 0] - ox, corners[q, 1] - oy,
+                        shifted, low, high, below, cutout, textures, texels, texture, cutoff,
+                    )  # fmt: skip
