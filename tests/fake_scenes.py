@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
+from simgen.config import RenderConfig, frames_per_scene
+from simgen.errors import AssetError
+from simgen.generate.source import Facts
 from simgen.labels.frame import Frame, ObjectTable
 from simgen.rng import stream
 from simgen.scene.record import (
@@ -114,3 +125,71 @@ def _box(mask: np.ndarray) -> list[int]:
     if len(ys) == 0:
         return [0, 0, 0, 0]
     return [xs.min(), ys.min(), xs.max() - xs.min() + 1, ys.max() - ys.min() + 1]
+
+
+class FakeSource:
+    """A source of such scenes. ``config.assets.path[0]`` may name a folder of traps, files called WHAT-SCENE:
+
+    kill (dies of SIGKILL once), die (every time), hang (for a minute), error (of the user's), fault (of the program's),
+    full (a full disk) and restless (it does not settle) when the scene is drawn; and slow, which makes all scenes take
+    a fifth of a second.
+    """
+
+    def __init__(self, config: RenderConfig) -> None:
+        self.config = config
+        self.traps = Path(config.assets.path[0]) if config.assets.path else None
+        if self.traps is not None and (self.traps / "closed").exists():
+            raise AssetError("there are no assets")
+        assets = self.traps / "assets" if self.traps else Path("/nonexistent")
+        self.facts = Facts(
+            "raster",
+            "cpu",
+            ("rgb", "depth", "instance", "semantic", "normal", "flow_forward"),
+            ("thing",),
+            assets.read_text() if assets.exists() else "none",
+        )
+
+    def scene(self, scene: int) -> tuple[SceneRecord, Simulation]:
+        if self.traps is not None:
+            self._spring(scene)
+        record = make_record(self.config.seed, scene, frames_per_scene(self.config))
+        simulation = make_simulation(record)
+        restless = self.traps is not None and (self.traps / f"restless-{scene}").exists()
+        return record, replace(simulation, settled=not restless)
+
+    def simulate(self, record: SceneRecord) -> Simulation:
+        return make_simulation(record)
+
+    def frames(self, record: SceneRecord, simulation: Simulation, wanted: Sequence[int]) -> Iterator[Frame]:
+        for n in wanted:
+            frame = make_frame(record, n, record.scene * len(record.frames) + n)
+            yield replace(frame, images={name: frame.images[name] for name in self.facts.passes})
+
+    def complaint(self, record: SceneRecord, simulation: Simulation) -> str:
+        return f"scene {record.scene} did not settle"
+
+    def warm_up(self) -> None:
+        if self.traps is not None:
+            (self.traps / f"warm-{os.getpid()}").touch()
+
+    def close(self) -> None:
+        pass
+
+    def _spring(self, scene: int) -> None:
+        assert self.traps is not None
+        (self.traps / f"drawn-{scene}-by-{os.getpid()}").touch()
+        if (self.traps / "slow").exists():
+            time.sleep(0.2)
+        if (once := self.traps / f"kill-{scene}").exists():
+            once.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (self.traps / f"die-{scene}").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if (self.traps / f"hang-{scene}").exists():
+            time.sleep(60)
+        if (self.traps / f"error-{scene}").exists():
+            raise AssetError("the mesh is broken")
+        if (self.traps / f"fault-{scene}").exists():
+            raise ZeroDivisionError("by chance")
+        if (self.traps / f"full-{scene}").exists():
+            raise OSError(errno.ENOSPC, "No space left on device", "/scratch/mesh.obj")

@@ -57,7 +57,7 @@ class ShardEntry:
 
 @dataclass
 class Manifest:
-    """See DESIGN: ``config`` is resolved, ``digest`` identifies what determines the arrays (see ``digest``)."""
+    """A dataset: ``config`` is resolved (nothing is "auto" that determines an array), ``digest`` is of ``identity``."""
 
     schema: int
     simgen: str
@@ -118,21 +118,20 @@ def save(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / MANIFEST, data + b"\n")
 
 
-def digest(config: Mapping[str, Any], assets: str) -> str:
-    """SHA-256 of all that determines the arrays and their division into shards: ``identity`` of both."""
-    text = json.dumps(identity(config, assets), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def identity(manifest: Manifest) -> dict[str, Any]:
+    """Dotted key -> value of all that determines the arrays and their division into shards."""
+    kept = {key: value for key, value in _flatten(manifest.config).items() if key not in IRRELEVANT}
+    return {**kept, "assets": manifest.assets, "simgen": manifest.simgen}
 
 
-def identity(config: Mapping[str, Any], assets: str) -> dict[str, Any]:
-    """Dotted key -> value of the configuration without the IRRELEVANT keys, and the fingerprint of the assets."""
-    kept = {key: value for key, value in _flatten(config).items() if key not in IRRELEVANT}
-    return {**kept, "assets": assets}
+def digest(manifest: Manifest) -> str:
+    """SHA-256 of the ``identity``."""
+    return hashlib.sha256(json.dumps(identity(manifest), sort_keys=True).encode()).hexdigest()
 
 
-def differences(old: Manifest, config: Mapping[str, Any], assets: str) -> list[str]:
-    """A line ``key: old -> new`` for each key in which a dataset differs from what a run would make."""
-    before, after = identity(old.config, old.assets), identity(config, assets)
+def differences(old: Manifest, new: Manifest) -> list[str]:
+    """A line ``key: old -> new`` for each key in which the identities of two datasets differ."""
+    before, after = identity(old), identity(new)
     keys = [key for key in {**before, **after} if before.get(key, _NONE) != after.get(key, _NONE)]
     return [f"{key}: {_shown(before.get(key, _NONE))} -> {_shown(after.get(key, _NONE))}" for key in keys]
 

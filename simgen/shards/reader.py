@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from simgen.errors import DatasetError, near_match
 from simgen.labels.frame import Frame
 from simgen.scene.record import SceneRecord
+from simgen.scene.state import Trace
 from simgen.shards import draws
 from simgen.shards.manifest import Category, load
 from simgen.shards.shard import Shard, TraceTable
@@ -87,8 +88,11 @@ class Dataset:
 
     def record(self, scene: int) -> SceneRecord:
         """The record of a scene, by its index over the dataset; raises IndexError when there is none such."""
-        shard, _ = self._locate(scene * self.manifest.frames_per_scene if scene >= 0 else -len(self) - 1)
-        return shard.scene_record(scene)
+        return self._shard_of_scene(scene).scene_record(scene)
+
+    def scene_traces(self, scene: int) -> dict[str, Trace]:
+        """The traces of one scene by name, with the columns that it has; raises IndexError when there is none such."""
+        return self._shard_of_scene(scene).scene_traces(scene)
 
     def traces(self, name: str) -> TraceTable:
         """All readings of one trace, scene after scene. Raises DatasetError when no scene has it."""
@@ -154,6 +158,13 @@ class Dataset:
         index = index % len(self)
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
         return self._shard(place), index - int(self._starts[place])
+
+    def _shard_of_scene(self, scene: int) -> Shard:
+        per_scene = self.manifest.frames_per_scene
+        if not 0 <= scene * per_scene < len(self):
+            last = (len(self) - 1) // per_scene
+            raise IndexError(f"{self.path} has scenes 0 to {last}, there is no scene {scene}")
+        return self._locate(scene * per_scene)[0]
 
     def _shard(self, place: int) -> Shard:
         shards = self._mine()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from simgen.errors import DatasetError, near_match
 from simgen.labels.frame import Frame, ObjectTable
 from simgen.scene.record import SceneRecord, from_json
+from simgen.scene.state import Trace
 from simgen.shards import codec, draws
 from simgen.shards.schema import SCHEMA, escape, from_stored, unescape
 
@@ -155,6 +156,16 @@ class Shard:
             names, units = tuple(group.attrs.get("columns", ())), tuple(group.attrs.get("units", ()))
             return TraceTable(group["scene"][:], group["time"][:], group["value"][:], names, units)
 
+    def scene_traces(self, scene: int) -> dict[str, Trace]:
+        """The traces of one scene, without the columns and traces that only others have."""
+        found = {}
+        for name in self.trace_names():
+            table = self.trace(name)
+            if table is None or not (rows := table.scene == scene).any():
+                continue
+            found[name] = shown_columns(Trace(table.time[rows], table.value[rows], table.columns, table.units))
+        return found
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()
@@ -216,6 +227,13 @@ class Shard:
             yield
         except (OSError, KeyError, RuntimeError, ValueError) as error:
             raise damaged(self.path, error) from error
+
+
+def shown_columns(trace: Trace) -> Trace:
+    """The trace without the columns in which it has nothing but NaN."""
+    shown = np.flatnonzero(~np.isnan(trace.value).all(axis=0))
+    columns, units = tuple(trace.columns[i] for i in shown), tuple(trace.units[i] for i in shown)
+    return Trace(trace.time, trace.value[:, shown], columns, units)
 
 
 def damaged(path: Path, error: BaseException | str) -> DatasetError:

@@ -1,0 +1,51 @@
+"""What the process that runs a job and its workers tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simgen.generate.source import OpenSource
+from simgen.shards.writer import Options, Origin, Written
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What all workers of a job share. ``config`` is plain data, resolved; ``folder`` the dataset's."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    frames_per_scene: int
+    origin: Origin
+    options: Options
+    open_source: OpenSource
+
+
+@dataclass(frozen=True)
+class FrameDone:
+    """One frame more of the shard at hand is in its file."""
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    """The shard at hand is complete; see ShardEntry. ``complaints`` are sentences on scenes that did not settle."""
+
+    written: Written
+    scenes: int
+    removed: int
+    unsettled: int
+    redrawn: int
+    complaints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job cannot go on: one sentence for the user, and a traceback when it is a fault of the program."""
+
+    sentence: str
+    traceback: str = ""
+
+
+Message = FrameDone | ShardDone | Failed

@@ -1,0 +1,229 @@
+"""From a scene's number to its frames: sample, simulate, render, sense, label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.assets.library import Library
+from simgen.config import RenderConfig
+from simgen.errors import RenderError, near_match
+from simgen.labels.frame import Frame
+from simgen.labels.label import label, semantic
+from simgen.physics.simulate import simulate
+from simgen.randomize.sample import categories as category_names
+from simgen.randomize.sample import sample
+from simgen.render.base import Renderer, Snapshot
+from simgen.render.silhouette import Silhouette
+from simgen.render.snapshot import ResolvedScene, resolve, snapshot
+from simgen.scene.record import FrameRecord, SceneRecord, from_json, to_json
+from simgen.scene.state import SceneState, Simulation
+from simgen.sensors.color import sense
+from simgen.shards.draws import plain
+from simgen.shards.schema import IMAGES
+
+BATCH = 8
+"""Images rendered at a time, so that memory does not grow with the frames of a scene."""
+
+AUTO_PASSES = ("rgb", "depth", "instance", "semantic", "normal")
+"""The passes that ``passes: auto`` stands for, as far as the renderer has them."""
+
+
+@dataclass(frozen=True, eq=False)
+class SceneResult:
+    """All of one scene."""
+
+    record: SceneRecord
+    simulation: Simulation
+    frames: list[Frame]
+
+
+def scene_frames(
+    config: RenderConfig, library: Library, renderer: Renderer, scene: int, wanted: Sequence[int] | None = None
+) -> SceneResult:
+    """Draw scene number ``scene`` and compute its frames, those in ``wanted`` (places in the scene) or all."""
+    record, simulation = draw_scene(config, library, scene)
+    return _result(config, library, renderer, record, simulation, wanted)
+
+
+def replay_scene(
+    record: SceneRecord,
+    config: RenderConfig,
+    library: Library,
+    renderer: Renderer,
+    wanted: Sequence[int] | None = None,
+) -> SceneResult:
+    """As ``scene_frames``, from a record: nothing is drawn."""
+    return _result(config, library, renderer, record, simulate(record, library), wanted)
+
+
+def draw_scene(config: RenderConfig, library: Library, scene: int) -> tuple[SceneRecord, Simulation]:
+    """Sample and simulate a scene until it settles, drawn again at most ``config.attempts`` times.
+
+    When none does, the last attempt stands, without the bodies that did not come to rest.
+    """
+    for attempt in range(config.attempts + 1):
+        # Through JSON and back, so that what is simulated is exactly what is stored and replayed.
+        record = from_json(to_json(sample(config, library, config.seed, scene, attempt)))
+        simulation = simulate(record, library)
+        if simulation.settled:
+            break
+    return record, simulation
+
+
+def compute_frames(
+    record: SceneRecord,
+    simulation: Simulation,
+    library: Library,
+    renderer: Renderer,
+    passes: Sequence[str],
+    categories: Mapping[str, int],
+    wanted: Sequence[int] | None = None,
+) -> Iterator[Frame]:
+    """The frames of a simulated scene one by one, computed ``BATCH`` at a time.
+
+    ``wanted`` are places in ``record.frames``, None for all. Each frame depends on the record alone, not on which
+    others are wanted.
+    """
+    scene = resolve(record, library)
+    places = list(range(len(record.frames))) if wanted is None else list(wanted)
+    for batch in _batches(record, places):
+        yield from _compute(scene, simulation, renderer, passes, categories, batch)
+
+
+def resolve_passes(passes: Sequence[str] | str, renderer: Renderer) -> tuple[str, ...]:
+    """The passes to store, in the order of the file format. Raises RenderError for one that cannot be had."""
+    available = set(renderer.passes) | ({"semantic"} if "instance" in renderer.passes else set())
+    chosen = [name for name in AUTO_PASSES if name in available] if isinstance(passes, str) else list(passes)
+    for name in chosen:
+        if name not in available:
+            raise RenderError(
+                f'renderer "{renderer.name}" has no pass "{name}"{near_match(name, available)}: it has '
+                f"{', '.join(sorted(available))}"
+            )
+    order = [*IMAGES, *sorted(set(chosen) - set(IMAGES))]
+    return tuple(name for name in order if name in chosen)
+
+
+def category_ids(config: RenderConfig, library: Library) -> dict[str, int]:
+    """Category name -> id, from 1."""
+    return {name: k + 1 for k, name in enumerate(category_names(config, library))}
+
+
+def _result(
+    config: RenderConfig,
+    library: Library,
+    renderer: Renderer,
+    record: SceneRecord,
+    simulation: Simulation,
+    wanted: Sequence[int] | None,
+) -> SceneResult:
+    passes = resolve_passes(config.passes, renderer)
+    ids = category_ids(config, library)
+    frames = list(compute_frames(record, simulation, library, renderer, passes, ids, wanted))
+    return SceneResult(record, simulation, frames)
+
+
+def _batches(record: SceneRecord, places: Sequence[int]) -> Iterator[list[int]]:
+    """Runs of at most BATCH places whose cameras have one image size."""
+    batch: list[int] = []
+    for place in places:
+        size = _size(record, place)
+        if batch and (len(batch) == BATCH or size != _size(record, batch[0])):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _size(record: SceneRecord, place: int) -> tuple[int, int]:
+    camera = record.frames[place].camera
+    return camera.width, camera.height
+
+
+def _compute(
+    scene: ResolvedScene,
+    simulation: Simulation,
+    renderer: Renderer,
+    passes: Sequence[str],
+    categories: Mapping[str, int],
+    places: Sequence[int],
+) -> Iterator[Frame]:
+    moments = [_moment(scene, simulation, place, passes) for place in places]
+    # Labels come from the id buffer, whether it is stored or not.
+    rendered = [name for name in passes if name != "semantic"]
+    rendered += [] if "instance" in rendered else ["instance"]
+    buffers = renderer.render([moment for _, moment in moments], rendered).images
+    for b, (place, (state, moment)) in enumerate(zip(places, moments, strict=True)):
+        images = {name: buffer[b] for name, buffer in buffers.items()}
+        yield _frame(scene, place, state, moment, images, renderer.silhouettes(moment), passes, categories)
+
+
+def _moment(
+    scene: ResolvedScene, simulation: Simulation, place: int, passes: Sequence[str]
+) -> tuple[SceneState, Snapshot]:
+    """The state and the snapshot of a frame, with its neighbours in time where motion is asked for."""
+    frames = scene.record.frames
+    frame = frames[place]
+    state = simulation.at(frame.time)
+    before = after = None
+    view = [other for other in frames if other.view == frame.view]
+    if "flow_backward" in passes:
+        before = max((other for other in view if other.time < frame.time), key=lambda f: f.time, default=None)
+    if "flow_forward" in passes:
+        after = min((other for other in view if other.time > frame.time), key=lambda f: f.time, default=None)
+    return state, snapshot(scene, state, frame, _at(simulation, before), _at(simulation, after))
+
+
+def _at(simulation: Simulation, frame: FrameRecord | None) -> tuple[SceneState, FrameRecord] | None:
+    return None if frame is None else (simulation.at(frame.time), frame)
+
+
+def _frame(
+    scene: ResolvedScene,
+    place: int,
+    state: SceneState,
+    moment: Snapshot,
+    images: dict[str, NDArray[Any]],
+    silhouettes: Sequence[Silhouette],
+    passes: Sequence[str],
+    categories: Mapping[str, int],
+) -> Frame:
+    record, frame, camera = scene.record, scene.record.frames[place], moment.camera
+    instance = images["instance"]
+    objects = label(record, scene.assets, state, camera, instance, silhouettes, categories)
+    stored: dict[str, NDArray[Any]] = {}
+    for name in passes:
+        if name == "rgb":
+            stored[name] = sense(images[name], frame.sensor)
+        elif name == "semantic":
+            stored[name] = semantic(instance, objects)
+        else:
+            stored[name] = images[name]
+    return Frame(
+        index=record.scene * len(record.frames) + place,
+        scene=record.scene,
+        view=frame.view,
+        time=frame.time,
+        camera=frame.camera.name,
+        images=stored,
+        K=camera.K,
+        distortion=np.array(frame.camera.distortion, np.float64),
+        T_world_cam=camera.T_world_cam,
+        objects=objects,
+        draws=_merged(record, frame),
+    )
+
+
+def _merged(record: SceneRecord, frame: FrameRecord) -> dict[str, dict[str, Any]]:
+    """The draws of the scene and of the frame together, as plain numbers, strings and lists."""
+    merged: dict[str, dict[str, Any]] = {}
+    for draws in (record.draws, frame.draws):
+        for factor, values in draws.items():
+            merged.setdefault(factor, {}).update({name: plain(value) for name, value in values.items()})
+    return merged

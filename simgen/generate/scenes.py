@@ -1,0 +1,97 @@
+"""The scenes of a configuration: what workers compute frames with unless they are told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from simgen.assets.library import Library, search_paths
+from simgen.config import RenderConfig
+from simgen.generate.pipeline import category_ids, compute_frames, draw_scene, resolve_passes
+from simgen.generate.source import Facts
+from simgen.geometry import transform
+from simgen.labels.frame import Frame
+from simgen.physics.simulate import explain, simulate
+from simgen.render import create
+from simgen.scene.record import (
+    BodyRecord,
+    CameraRecord,
+    EnvironmentRecord,
+    FrameRecord,
+    LightRecord,
+    MaterialRecord,
+    Pose,
+    SceneRecord,
+    SensorRecord,
+    TextureRecord,
+    WorldRecord,
+)
+from simgen.scene.state import BodyState, SceneState, Simulation
+
+
+class SceneSource:
+    """Asset library and renderer of ``config``; implements ``simgen.generate.source.Source``.
+
+    Raises AssetError when the library cannot be read, RenderError when the renderer, device or a pass is not to be had.
+    """
+
+    def __init__(self, config: RenderConfig) -> None:
+        self.config = config
+        self.library = Library(search_paths(config.assets.path))
+        self.renderer = create(config.renderer.name, config.renderer.device)
+        self.passes = resolve_passes(config.passes, self.renderer)
+        self.categories = category_ids(config, self.library)
+        self.facts = Facts(
+            self.renderer.name,
+            self.renderer.device,
+            self.passes,
+            tuple(self.categories),
+            self.library.fingerprint(),
+        )
+
+    def scene(self, scene: int) -> tuple[SceneRecord, Simulation]:
+        """Draw and simulate a scene."""
+        return draw_scene(self.config, self.library, scene)
+
+    def simulate(self, record: SceneRecord) -> Simulation:
+        """Simulate a scene that has been drawn before."""
+        return simulate(record, self.library)
+
+    def frames(self, record: SceneRecord, simulation: Simulation, wanted: Sequence[int]) -> Iterator[Frame]:
+        """The frames at the places ``wanted`` of a simulated scene."""
+        return compute_frames(record, simulation, self.library, self.renderer, self.passes, self.categories, wanted)
+
+    def complaint(self, record: SceneRecord, simulation: Simulation) -> str:
+        """What had to be removed from a scene that did not settle, and what to change."""
+        return explain(simulation, record)
+
+    def warm_up(self) -> None:
+        """Compute two small images of a box, without physics and files: this compiles what Numba has to compile."""
+        record, simulation = _box()
+        library = Library()
+        for _ in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
+            pass
+
+    def close(self) -> None:
+        """Free what the renderer holds."""
+        self.renderer.close()
+
+
+def _box() -> tuple[SceneRecord, Simulation]:
+    """A textured box in two places before a camera, under a light."""
+    texture = MaterialRecord(TextureRecord(kind="checker", colors=((0.1, 0.1, 0.1), (0.9, 0.9, 0.9))))
+    box = BodyRecord("box", "primitive/box", "object", "box", Pose(), "box", material=texture)
+    camera = CameraRecord("main", 32, 24, 30.0, 30.0, 15.5, 11.5, Pose((0.0, 0.0, -2.0)))
+    # A noisy sensor: an ideal one skips steps.
+    sensor = SensorRecord(auto_exposure=0.18, full_well=5000.0, read_noise=4.0)
+    frames = tuple(FrameRecord(0, time, camera, sensor) for time in (0.0, 0.1))
+    sun = LightRecord("directional", direction=(0.6, 0.0, 0.8), size=0.01)
+    record = SceneRecord(
+        "warm-up", 0, 0, WorldRecord(), (box,), (sun,), EnvironmentRecord(color=(1.0, 1.0, 1.0)), frames
+    )
+    still = np.zeros(3)
+    states = tuple(
+        SceneState(frame.time, (BodyState(transform((frame.time, 0.0, 0.0)), still, still),)) for frame in frames
+    )
+    return record, Simulation(states, {}, {}, 0.0)
