@@ -46,7 +46,7 @@ def encode_curve(tone_curve: str, gamma: float, linear: NDArray[np.float64]) -> 
     """The encoded value (0...1) of ``linear`` (0...1).
 
     "srgb": IEC 61966-2-1. "rec709": the camera curve of ITU-R BT.709. "gamma": the power 1 / gamma. "filmic": the ACES
-    curve as fitted by Narkowicz (2015), scaled so that 1 stays 1, before the sRGB curve.
+    curve as fitted by Narkowicz (2015) at its usual exposure of 0.6, scaled so that 1 stays 1, before the sRGB curve.
     """
     x = linear
     if tone_curve == "rec709":
@@ -54,8 +54,12 @@ def encode_curve(tone_curve: str, gamma: float, linear: NDArray[np.float64]) -> 
     if tone_curve == "gamma":
         return x ** (1 / gamma)
     if tone_curve == "filmic":
-        x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14) / (2.54 / 3.16)
+        x = _aces(0.6 * x) / _aces(np.array(0.6))
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
+
+
+def _aces(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
 
 
 @lru_cache(maxsize=16)

@@ -22,7 +22,7 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 def planckian_uv(temperature: float) -> tuple[float, float]:
-    """CIE 1960 (u, v) of a black body of 1000 to 15000 K (Krystek 1985, rational approximation, error < 1e-4)."""
+    """CIE 1960 (u, v) of a black body of 1000 to 15000 K (Krystek 1985, rational approximation, error about 1e-4)."""
     t = temperature
     u = (0.860117757 + 1.54118254e-4 * t + 1.28641212e-7 * t * t) / (1 + 8.42420235e-4 * t + 7.08145163e-7 * t * t)
     v = (0.317398726 + 4.22806245e-5 * t + 4.20481691e-8 * t * t) / (1 - 2.89741816e-5 * t + 1.61456053e-7 * t * t)
