@@ -41,7 +41,7 @@ def label(
     bbox_full = np.zeros((k, 4), np.int32)
     masks: list[bytes] = []
     for i, silhouette in enumerate(silhouettes):
-        mask, x, y = silhouette.mask, silhouette.x, silhouette.y
+        mask, x, y = silhouette.mask, silhouette.x0, silhouette.y0
         px_full[i], px_inside[i], bbox_full[i] = silhouette.px_full, silhouette.px_inside, silhouette.bbox_full
         h, w = mask.shape
         covered = np.count_nonzero(mask & (instance[y : y + h, x : x + w] == i + 1))
