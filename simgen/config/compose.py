@@ -37,9 +37,12 @@ class Entry(NamedTuple):
 def register() -> Entry:
     """Tell Hydra the schema and the shipped scenes, and return what ``hydra.main`` needs; may be called again."""
     store = ConfigStore.instance()
-    store.store(name="render_schema", node=RenderConfig)
+    if "render_schema.yaml" not in store.repo:
+        store.store(name="render_schema", node=RenderConfig)
+    known = store.repo.get("scene", {})
     for file in sorted(data_dir("scenes").glob("*.yaml")):
-        store.store(group="scene", name=file.stem, node=_read(file))
+        if file.name not in known:
+            store.store(group="scene", name=file.stem, node=_read(file))
     return Entry(str(data_dir("configs")), "render", _VERSION_BASE)
 
 

@@ -67,8 +67,11 @@ def _unknown_key(text: str) -> ConfigError | None:
             f"there is no {path}; new entries are given in a scene file, which may start from another one by "
             f'"defaults: [tabletop, _self_]".'
         )
-    asked = re.search(r"Could not override '([^']+)'", text)
-    return ConfigError(f"there is no setting {path}; to add it, write +{asked.group(1) if asked else path}=...")
+    where = path.rpartition(".")[0]
+    return ConfigError(
+        f"{where} has no {key} now; write +{path}=... to add it, or, to change the kind of distribution, clear the old "
+        f"one first: {where}=null."
+    )
 
 
 def _type_at(path: list[str]) -> typing.Any:
@@ -115,6 +118,8 @@ def _wrong_type(text: str) -> ConfigError | None:
         )
     if "is not a subclass of" in text or "Cannot assign" in text or "Invalid type assigned" in text:
         return ConfigError(f"{where} must be a mapping of settings; in a YAML file it can be given as a whole.")
+    if "is not a valid bool" in text:
+        return ConfigError(f"{where} must be true or false.")
     if "missing mandatory value" in text.lower():
         return ConfigError(f"{where} has no value; give one.")
     return ConfigError(f"{where}: {_one_sentence(text.split('full_key')[0])}")

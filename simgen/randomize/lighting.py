@@ -96,7 +96,9 @@ def environment(
 
 def _map(definition: EnvironmentDefinition, library: Library, draw: Draw) -> str | None:
     """The environment map, None for the sky."""
-    maps = sorted(library.environments(definition.images)) if definition.images else []
+    maps: list[str] = []
+    for patterns in (definition.images, definition.fallback):
+        maps = maps or (sorted(library.environments(patterns)) if patterns else [])
     u_any, u_sky, u_which = draw.uniforms("lighting", "environment", 1, 3)[0]
     image = None
     if maps and u_any >= draw.strengths["lighting"]:

@@ -224,11 +224,12 @@ class SkyDefinition:
 class EnvironmentDefinition:
     """Light from all around: an environment map that matches ``images``, or a generated sky.
 
-    ``sky_share`` is the probability of the sky; it is 1 when no map matches. Nominal: the sky, or the first map when
-    ``sky_share`` is 0.
+    ``fallback`` is used when no map matches ``images``. ``sky_share`` is the probability of the sky; it is 1 when there
+    is no map at all. Nominal: the sky, or the first map when ``sky_share`` is 0.
     """
 
     images: list[str] = field(default_factory=list)
+    fallback: list[str] = field(default_factory=list)
     sky_share: float = number(0.25, low=0, high=1)
     rotation_deg: Any = varies("number", 0.0)
     intensity: Any = varies("number", 1.0, low=0)

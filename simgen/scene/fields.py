@@ -53,7 +53,7 @@ class _Limits:
 
     def violated(self, value: float) -> str:
         """What is wrong with ``value``, or ''."""
-        if value <= self.above:
+        if -math.inf < self.above >= value:
             return f"must be greater than {self.above:g}"
         if value < self.low:
             return f"must be at least {self.low:g}"
