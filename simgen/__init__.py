@@ -2,8 +2,8 @@
 
 The steps of a job are functions, in this order: ``load`` settings, ``sample`` a scene, ``simulate`` it, ``resolve`` its
 assets, make a ``snapshot`` of each frame, render it with a renderer from ``create_renderer``, and ``sense`` and
-``label`` the result. ``scene_frames`` does all of it for one scene, ``render_dataset`` for a dataset on disk, and ``Dataset``
-reads one.
+``label`` the result. ``scene_frames`` does all of it for one scene, ``render_dataset`` for a dataset on disk, and
+``Dataset`` reads one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _PUBLIC = {
     "verify": ("simgen.shards.verify", "verify"),
 }
 
-__all__ = [  # noqa: F822  resolved by __getattr__
-    "__version__",
+__all__ = [
     "Dataset",
     "Library",
     "SimgenError",
+    "__version__",
     "contact_sheet",
     "create_renderer",
     "label",
