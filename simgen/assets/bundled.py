@@ -1,0 +1,78 @@
+"""What needs no asset pack: primitives, the objects and robots that come with PyBullet, and computed environments."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from simgen.assets.index import Entry
+from simgen.assets.primitives import PRIMITIVES
+from simgen.assets.sidecar import Sidecar
+
+SOFTBOXES = 16
+"""Number of computed rooms, "softbox/00" and on."""
+
+PARTS = 1000
+"""Number of "pybullet/random_urdfs/000" and on: the lathed shapes of Quillen et al. 2018, about 5 to 10 cm large."""
+
+OBJECTS: dict[str, tuple[str, Sidecar]] = {
+    "block": ("block", Sidecar()),
+    "domino/domino": ("domino", Sidecar()),
+    "duck_vhacd": ("duck", Sidecar(up="y")),
+    # a real one is 7.5 x 2.5 x 1.5 cm of wood
+    "jenga/jenga": ("jenga", Sidecar(scale=0.5, mass=0.015)),
+    # the file says 100 g
+    "lego/lego": ("lego", Sidecar(mass=0.012)),
+    # the file says 1 kg, and its collision mesh has no hollow
+    "objects/mug": ("mug", Sidecar(mass=0.35, collision="visual")),
+    # a metre wide and 10 kg in the file; the rules of football say 22 cm and 430 g
+    "soccerball": ("ball", Sidecar(scale=0.22, mass=0.43)),
+    "sphere_small": ("ball", Sidecar()),
+    "table/table": ("table", Sidecar()),
+    "table_square/table_square": ("table", Sidecar()),
+    "teddy_vhacd": ("teddy", Sidecar(up="y")),
+    "tray/tray": ("tray", Sidecar()),
+    "tray/traybox": ("tray", Sidecar()),
+    "franka_panda/panda": ("robot", Sidecar()),
+    "kuka_iiwa/model": ("robot", Sidecar()),
+}
+"""URDFs of pybullet_data (without suffix) that look like real things: their category, and what is wrong in the file."""
+
+TEXTURES = (
+    "checker_blue.png",
+    "checker_grid.jpg",
+    "heightmaps/gimp_overlay_out.png",
+    "heightmaps/wm_height_out.png",
+    "roboschool/models_outdoor/stadium/stadium_grass.jpg",
+    "table/table.png",
+    "tray/tray.jpg",
+)
+"""Images of pybullet_data that can pass for a surface or a backdrop."""
+
+
+def data_dir() -> Path | None:
+    """The folder of pybullet_data, None when it is not installed."""
+    spec = find_spec("pybullet_data")
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def entries() -> list[Entry]:
+    """The entries of everything bundled."""
+    found = [Entry(f"primitive/{kind}", "asset", None, 0, kind) for kind in PRIMITIVES]
+    found += [Entry(f"softbox/{k:02d}", "environment", None, 0) for k in range(SOFTBOXES)]
+    root = data_dir()
+    if root is None:
+        return found
+    for name, (category, notes) in OBJECTS.items():
+        found.append(Entry(f"pybullet/{name}", "asset", root / f"{name}.urdf", 0, category, notes))
+    for k in range(PARTS):
+        path = root / "random_urdfs" / f"{k:03d}" / f"{k:03d}.urdf"
+        found.append(Entry(f"pybullet/random_urdfs/{k:03d}", "asset", path, 0, "part"))
+    found += [Entry(f"pybullet/{name}", "texture", root / name, 0) for name in TEXTURES]
+    return found
+
+
+def softbox_seed(name: str) -> int:
+    """The seed of the computed environment called ``name``."""
+    return int(re.sub(r"\D", "", name))

@@ -1,0 +1,162 @@
+"""The library: assets, textures and environment maps by name, loaded when they are first asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.assets import bundled, environments, textures
+from simgen.assets.asset import Asset, Material, Mesh, Texture
+from simgen.assets.collision import scaled_physics
+from simgen.assets.decomposition import default_cache_dir
+from simgen.assets.index import Entry, Kind, index, search_paths
+from simgen.assets.loading import load_asset
+from simgen.assets.primitives import primitive
+from simgen.errors import AssetError, near_match
+
+__all__ = ["Library", "scaled_physics", "search_paths"]
+
+CACHE_BYTES = 512 << 20
+"""What a library keeps in memory; the least recently used goes first, and is read again when asked for."""
+
+T = TypeVar("T")
+
+
+class Library:
+    """Assets, textures and environment maps below search paths, and those that come with the package.
+
+    ``paths`` are searched in order; of two things with one name the first is used. Names are paths relative to the
+    search path, with forward slashes: without suffix for assets ("ycb/mug"), with it for textures
+    ("textures/wood/wood_003.jpg") and environment maps ("hdri/dawn.hdr"). ``builtin`` adds "primitive/...",
+    "pybullet/..." and computed environments "softbox/...". ``cache_dir`` keeps convex decompositions. Raises AssetError
+    when a path cannot be read.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path] = (),
+        *,
+        builtin: bool = True,
+        cache_dir: Path | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.paths = tuple(Path(path).expanduser() for path in paths)
+        self.cache_dir = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        self._entries: dict[Kind, dict[str, Entry]] = {"asset": {}, "texture": {}, "environment": {}}
+        found = [entry for path in self.paths for entry in index(path)]
+        for entry in [*found, *(bundled.entries() if builtin else [])]:
+            self._entries[entry.kind].setdefault(entry.name, entry)
+        self._kept = _Kept(cache_bytes)
+
+    def assets(self, patterns: str | Sequence[str]) -> list[str]:
+        """Sorted names of the assets that match a pattern, "*" and "?" standing for any characters, also slashes."""
+        return self._matching("asset", patterns)
+
+    def textures(self, patterns: str | Sequence[str]) -> list[str]:
+        """Sorted names of the textures that match a pattern."""
+        return self._matching("texture", patterns)
+
+    def environments(self, patterns: str | Sequence[str]) -> list[str]:
+        """Sorted names of the environment maps that match a pattern."""
+        return self._matching("environment", patterns)
+
+    def asset(self, name: str) -> Asset:
+        """The asset called ``name``; raises AssetError when there is none, or when its files are broken."""
+        entry = self._entry("asset", name)
+        return self._kept.get(("asset", name), lambda: self._load_asset(entry), _asset_bytes)
+
+    def texture(self, name: str, size: int | None = None) -> Texture:
+        """The sRGB texture called ``name``, its longer side at most ``size`` pixels; raises AssetError."""
+        entry = self._entry("texture", name)
+        assert entry.path is not None
+        path = entry.path
+        return self._kept.get(("texture", name, size), lambda: textures.load(path, size), lambda t: t.pixels.nbytes)
+
+    def environment(self, name: str) -> tuple[str, NDArray[np.float32]]:
+        """Key and linear radiance (h, 2 h, 3), at most 1024 wide, of the environment map; raises AssetError."""
+        entry = self._entry("environment", name)
+
+        def load() -> tuple[str, NDArray[np.float32]]:
+            radiance = environments.load(entry.path) if entry.path else environments.softbox(bundled.softbox_seed(name))
+            return environments.key(radiance), radiance
+
+        return self._kept.get(("environment", name), load, lambda pair: pair[1].nbytes)
+
+    def category(self, name: str) -> str:
+        """What the asset is called in labels, known without loading it; raises AssetError when there is none."""
+        return self._entry("asset", name).category
+
+    def fingerprint(self) -> str:
+        """A digest of all names, kinds, categories and file sizes: the same on every machine that has the same files.
+
+        Contents are not read: an edit that keeps the size of a file goes unnoticed.
+        """
+        digest = hashlib.sha256()
+        for kind in sorted(self._entries):
+            for name, entry in sorted(self._entries[kind].items()):
+                digest.update(f"{kind}\t{name}\t{entry.category}\t{entry.size}\n".encode())
+        return digest.hexdigest()[:32]
+
+    def _matching(self, kind: Kind, patterns: str | Sequence[str]) -> list[str]:
+        several = [patterns] if isinstance(patterns, str) else list(patterns)
+        names = self._entries[kind]
+        return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in several))
+
+    def _entry(self, kind: Kind, name: str) -> Entry:
+        entry = self._entries[kind].get(name)
+        if entry is None:
+            where = ", ".join(str(path) for path in self.paths) or "none"
+            hint = near_match(name, self._entries[kind])
+            raise AssetError(
+                f'there is no {kind} "{name}"{hint} in the asset paths ({where}): correct it or add its path'
+            )
+        return entry
+
+    def _load_asset(self, entry: Entry) -> Asset:
+        if entry.path is None:
+            return primitive(entry.category, entry.name)
+        return load_asset(entry.name, entry.category, entry.path, self.cache_dir, entry.sidecar, entry.parts)
+
+
+class _Kept:
+    """The most recently used values, up to a number of bytes; one larger than that is not kept at all."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.total = 0
+        self.items: OrderedDict[object, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: object, load: Callable[[], T], size: Callable[[T], int]) -> T:
+        if key in self.items:
+            self.items.move_to_end(key)
+            value: T = self.items[key][0]
+            return value
+        value = load()
+        self.items[key] = (value, size(value))
+        self.total += self.items[key][1]
+        while self.total > self.limit:
+            _, (_, freed) = self.items.popitem(last=False)
+            self.total -= freed
+        return value
+
+
+def _asset_bytes(asset: Asset) -> int:
+    parts: list[Mesh] = [*asset.meshes, *(mesh for link in asset.links.values() for mesh in link)]
+    held: dict[int, int] = {}
+    for mesh in parts:
+        arrays = [mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors]
+        held |= {id(array): array.nbytes for array in arrays if array is not None}
+        held |= {id(t.pixels): t.pixels.nbytes for t in _maps(mesh.material)}
+    return sum(held.values())
+
+
+def _maps(material: Material) -> list[Texture]:
+    maps = (material.base_color_map, material.metallic_roughness_map, material.normal_map)
+    return [texture for texture in maps if texture is not None]

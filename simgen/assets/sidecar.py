@@ -1,0 +1,62 @@
+"""What a user says about a mesh beside it: NAME.yaml for NAME.obj, ``simgen.yaml`` for all meshes of a folder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from simgen.errors import AssetError, near_match
+
+SIDECAR = "simgen.yaml"
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """Corrections of an asset; None leaves what the file says.
+
+    ``scale``: metres per unit of the file (0.001 for millimetres; replaces the guess); ``up``: the axis of the file
+    that points up, "y" or "z"; ``category``: name in labels; ``mass`` in kg, or ``density`` in kg/m^3 of its hulls;
+    ``collision``: "file" for the file's own shapes as they are (else they are fitted when what is seen stands out of
+    them a little), "visual" to derive them from what is seen.
+    """
+
+    scale: float | None = None
+    up: str | None = None
+    category: str | None = None
+    mass: float | None = None
+    density: float | None = None
+    collision: str | None = None
+
+    def overridden(self, other: Sidecar) -> Sidecar:
+        """``self`` with what ``other`` says in its place."""
+        return replace(self, **{key: value for key, value in vars(other).items() if value is not None})
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """The sidecar at ``path``; raises AssetError for broken YAML, unknown keys and impossible values."""
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise AssetError(f"{path} is not readable YAML: correct it") from None
+    known = [item.name for item in fields(Sidecar)]
+    if data is None:
+        return Sidecar()
+    if not isinstance(data, dict):
+        raise AssetError(f"{path} has to be a list of keys with values ({', '.join(known)}): correct it")
+    for key, value in data.items():
+        if key not in known:
+            hint = near_match(str(key), known)
+            raise AssetError(f'{path} has the unknown key "{key}"{hint}; known are {", ".join(known)}')
+        for word, values in (("up", ("y", "z")), ("collision", ("file", "visual"))):
+            if key == word and value not in values:
+                raise AssetError(f'{path} says {key}: {value!r}: it is "{values[0]}" or "{values[1]}"')
+        if key == "category" and not (isinstance(value, str) and value):
+            raise AssetError(f"{path} says category: {value!r}: it has to be a word")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key in ("scale", "mass", "density") and not (number and math.isfinite(value) and value > 0):
+            raise AssetError(f"{path} says {key}: {value!r}: it has to be a number above zero")
+    return Sidecar(**data)
