@@ -20,6 +20,7 @@ EXTENTS = {
     "primitive/box": (1.0, 1.0, 1.0),
     "primitive/sphere": (1.0, 1.0, 1.0),
     "primitive/cone": (1.0, 1.0, 1.0),
+    "primitive/tetrahedron": (1.0, 1.0, 1.0),
     "ycb/mug": (0.12, 0.09, 0.08),
     "ycb/banana": (0.19, 0.05, 0.04),
     "ycb/can": (0.07, 0.07, 0.10),

@@ -51,7 +51,7 @@ def parse(value: object, where: str, leaf: Callable[[Any], Value] = lambda v: v)
     if isinstance(value, dict):
         return _parse_mapping(value, where, leaf)
     if isinstance(value, list | tuple) and any(isinstance(entry, dict | Distribution) for entry in value):
-        return Vector(tuple(parse(entry, f"{where}.{k}") for k, entry in enumerate(value)))
+        return Vector(tuple(parse(entry, f"{where}.{k}", leaf) for k, entry in enumerate(value)))
     try:
         constant = _constant(value)
         return Constant(constant if constant is None else leaf(constant))

@@ -121,6 +121,8 @@ def build(cls: type[T], plain: object, where: str = "") -> T:
             values[name] = _build_varying(field, plain.get(name), path)
         elif name in plain:
             values[name] = _build(hints[name], plain[name], path, field.metadata)
+        elif dataclasses.is_dataclass(hints[name]):
+            values[name] = build(hints[name], {}, path)
     return cls(**values)
 
 
@@ -225,9 +227,16 @@ def _leaf_of(kind: Kind) -> Callable[[Any], Any]:
             return _hex_color(value)
         if kind in ("direction", "rotation") and _is_vector(value, 3 if kind == "direction" else 4):
             return unit(tuple(float(entry) for entry in value), kind)
-        return value
+        return value if kind in ("integer", "word") else _as_floats(value)
 
     return leaf
+
+
+def _as_floats(value: Any) -> Any:
+    """Whole numbers as floats, so that 1 and 1.0 make the same record bit for bit."""
+    if isinstance(value, tuple):
+        return tuple(_as_floats(entry) for entry in value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _hex_color(text: str) -> tuple[float, float, float]:
