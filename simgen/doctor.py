@@ -96,14 +96,11 @@ def _extra(name: str, purpose: str) -> Finding:
 
 
 def _physics() -> str:
-    import pybullet
+    from simgen.physics.client import bullet, connect
 
-    client = pybullet.connect(pybullet.DIRECT)
-    try:
-        pybullet.stepSimulation(physicsClientId=client)
-    finally:
-        pybullet.disconnect(client)
-    if not pybullet.isNumpyEnabled():
+    with connect() as client:
+        bullet.stepSimulation(physicsClientId=client)
+    if not bullet.isNumpyEnabled():
         return "a PyBullet client steps; built without NumPy, so renderer 'tiny' hands over images slowly"
     return "a PyBullet client steps"
 
