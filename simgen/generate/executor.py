@@ -19,6 +19,7 @@ from typing import Any
 
 from simgen.errors import SimgenError
 from simgen.generate.messages import Assignment, Failed, FrameDone, ShardDone
+from simgen.generate.source import OpenSource
 from simgen.shards.files import TEMPORARY
 from simgen.shards.manifest import ShardEntry
 
@@ -188,10 +189,15 @@ def _cause(code: int | None) -> str:
     return f"by {name}{hint}"
 
 
+def prepare(open_source: OpenSource) -> None:
+    """Let workers be got ready for in the background; they start sooner then, and nothing else changes."""
+    _context(open_source)
+
+
 def _start(assignment: Assignment) -> _Worker:
     from simgen.generate import worker
 
-    context = _context([worker.__name__, assignment.open_source.__module__])
+    context = _context(assignment.open_source)
     ours, theirs = context.Pipe()
     process = context.Process(target=worker.main, args=(theirs, assignment), daemon=True)
     with _nameless_main():
@@ -200,8 +206,8 @@ def _start(assignment: Assignment) -> _Worker:
     return _Worker(process, ours)
 
 
-def _context(modules: Sequence[str]) -> Any:
-    """Processes forked from a server that has imported ``modules``: they start at once and share its memory.
+def _context(open_source: OpenSource) -> Any:
+    """Processes forked from a server that has imported what workers need: they start at once and share its memory.
 
     Forking this process itself would carry over its threads' locks, its open shards and PyBullet clients.
     """
@@ -210,12 +216,15 @@ def _context(modules: Sequence[str]) -> Any:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(modules))
+    context.set_forkserver_preload(["simgen.generate.worker", open_source.__module__])
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # libraries read them when they are loaded: one core a worker
+    # The server inherits the mask; Ctrl-C, which a terminal sends to it as well, is for this process alone.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context

@@ -13,7 +13,7 @@ from pathlib import Path
 from simgen import __version__
 from simgen.config import RenderConfig, frames_per_scene, from_plain, to_plain
 from simgen.errors import ConfigError, DatasetError
-from simgen.generate.executor import Executor
+from simgen.generate import executor
 from simgen.generate.folder import checked_folder, locked
 from simgen.generate.interrupt import interruptible
 from simgen.generate.messages import Assignment, ShardDone
@@ -82,6 +82,8 @@ def render(
     folder = checked_folder(config.out)
     tell = progress or (lambda _: None)
     with interruptible():
+        if not (folder / MANIFEST).exists():
+            executor.prepare(open_source)
         source = open_source(config)
         try:
             manifest = describe(config, source.facts)
@@ -150,7 +152,7 @@ class _Run:
             open_source,
         )
         workers = available_cores() if config.workers == "auto" else int(config.workers)
-        self._executor = Executor(assignment, workers, config.scenes_per_worker, self._report, self._keep)
+        self._executor = executor.Executor(assignment, workers, config.scenes_per_worker, self._report, self._keep)
 
     def make(self, pending: list[ShardEntry]) -> None:
         """Make the pending shards; whatever happens, the manifest says in the end which are complete."""

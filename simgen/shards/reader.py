@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.errors import DatasetError, near_match
-from simgen.labels.frame import Frame
+from simgen.labels.frame import Frame, ObjectTable
 from simgen.scene.record import SceneRecord
 from simgen.scene.state import Trace
 from simgen.shards import draws
@@ -85,6 +85,11 @@ class Dataset:
         """The images of a frame, of ``passes`` only; None reads all. Arrays as in ``Frame.images``."""
         shard, n = self._locate(index)
         return shard.images(n, passes)
+
+    def objects(self, index: int) -> ObjectTable:
+        """The object table of a frame, without reading its images."""
+        shard, n = self._locate(index)
+        return shard.objects(n)
 
     def record(self, scene: int) -> SceneRecord:
         """The record of a scene, by its index over the dataset; raises IndexError when there is none such."""

@@ -64,8 +64,7 @@ class Shard:
     @property
     def passes(self) -> tuple[str, ...]:
         """Names of the stored passes."""
-        with self._reading():
-            return tuple(unescape(name) for name in self.file["images"])
+        return tuple(self._images)
 
     @property
     def index(self) -> NDArray[np.int64]:
@@ -75,13 +74,11 @@ class Shard:
     def images(self, n: int, passes: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
         """The images of frame ``n`` of this shard as ``Frame.images``; ``passes`` None reads all."""
         found = {}
-        for name in self.passes if passes is None else passes:
-            data = self._image_data(name)
-            try:
+        with self._reading():
+            for name in self._images if passes is None else passes:
+                data, coded = self._image_data(name)
                 stored = data[n]
-                found[name] = codec.decode_rgb(stored) if "codec" in data.attrs else from_stored(name, stored)
-            except (OSError, RuntimeError, ValueError) as error:
-                raise damaged(self.path, error) from error
+                found[name] = codec.decode_rgb(stored) if coded else from_stored(name, stored)
         return found
 
     def frame(self, n: int, passes: Iterable[str] | None = None) -> Frame:
@@ -211,15 +208,17 @@ class Shard:
         with self._reading():
             return self.file["scenes/index"][:]
 
-    def _image_data(self, name: str) -> h5py.Dataset:
+    @cached_property
+    def _images(self) -> dict[str, tuple[h5py.Dataset, bool]]:
+        """The stored passes and whether each is coded as image files."""
         with self._reading():
-            group = self.file["images"]
-            if escape(name) not in group:
-                known = [unescape(key) for key in group]
-                raise DatasetError(
-                    f'{self.path} has no pass "{name}"{near_match(name, known)}: it has {", ".join(known)}'
-                )
-            return group[escape(name)]
+            return {unescape(name): (data, "codec" in data.attrs) for name, data in self.file["images"].items()}
+
+    def _image_data(self, name: str) -> tuple[h5py.Dataset, bool]:
+        if name not in self._images:
+            known = ", ".join(self._images)
+            raise DatasetError(f'{self.path} has no pass "{name}"{near_match(name, self._images)}: it has {known}')
+        return self._images[name]
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

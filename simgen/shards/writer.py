@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,9 @@ from simgen.shards.schema import IMAGES, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, es
 
 _ROWS = 4096
 """Rows of a chunk of tables and traces."""
+
+_SMALL = 4096
+"""Bytes of a table that is not worth compressing."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ class Written:
     checksum: str
 
 
+@dataclass(frozen=True)
+class _StoredTrace:
+    """The growing datasets of a trace; ``units`` of its columns, in order."""
+
+    scene: h5py.Dataset
+    time: h5py.Dataset
+    value: h5py.Dataset
+    units: dict[str, str] = field(default_factory=dict)
+
+
 class ShardWriter:
     """Writes ``frames`` frames to ``path``: ``add_scene``, then ``add`` for each of its frames, in the end ``finish``.
 
@@ -73,6 +86,7 @@ class ShardWriter:
         self._scenes: list[tuple[SceneRecord, Simulation]] = []
         self._names: tuple[str, ...] = ()
         self._images: dict[str, h5py.Dataset] = {}
+        self._traces: dict[str, _StoredTrace] = {}
         self._file: h5py.File | None = None
         with self._reporting():
             # Files of HDF5 1.10's format: readable by every HDF5 in use, chunk index of a fixed array.
@@ -130,6 +144,9 @@ class ShardWriter:
             self._write_objects()
             self._write_draws()
             self._write_scenes()
+            self._write_trace_heads()
+            self._images.clear()
+            self._traces.clear()
             self._open.close()
             self._file = None
             written = Written(self.temporary.stat().st_size, checksum(self.temporary))
@@ -210,16 +227,16 @@ class ShardWriter:
         self._table("objects/offsets", _offsets(counts))
         index = np.array([f.index for f in self._frames], np.int64)
         self._table("objects/frame", np.repeat(index, counts))
-        for field in dataclasses.fields(tables[0]):
-            parts = [getattr(t, field.name) for t in tables]
-            if field.name == "mask_full":
+        for column in dataclasses.fields(tables[0]):
+            parts = [getattr(t, column.name) for t in tables]
+            if column.name == "mask_full":
                 masks = [mask for part in parts for mask in part]
                 self._table("masks/full", np.frombuffer(b"".join(masks), np.uint8), "COCO RLE counts of [H, W]")
                 self._table("masks/full_offsets", _offsets([len(mask) for mask in masks]))
             elif isinstance(parts[0], tuple):
-                self._strings(f"objects/{field.name}", [text for part in parts for text in part])
+                self._strings(f"objects/{column.name}", [text for part in parts for text in part])
             else:
-                self._table(f"objects/{field.name}", np.concatenate(parts), OBJECTS.get(field.name, ""))
+                self._table(f"objects/{column.name}", np.concatenate(parts), OBJECTS.get(column.name, ""))
 
     def _write_draws(self) -> None:
         names = {(factor, name): None for f in self._frames for factor, values in f.draws.items() for name in values}
@@ -245,46 +262,54 @@ class ShardWriter:
 
     def _append_trace(self, name: str, scene: int, trace: Trace) -> None:
         """Append a scene's readings; columns that other scenes do not have are NaN there."""
-        group = self._open.require_group(f"traces/{escape(name)}")
-        if "value" not in group:
-            for part, dtype in (("scene", np.int64), ("time", np.float64)):
-                self._growing(group, part, 1, dtype)
-            group["time"].attrs["units"] = "s"
-            self._growing(group, "value", 2, np.float64)
-        columns, units = list(group.attrs.get("columns", ())), list(group.attrs.get("units", ()))
+        if name not in self._traces:
+            self._traces[name] = self._create_trace(name)
+        stored = self._traces[name]
         for column, unit in zip(trace.columns, trace.units, strict=True):
-            if column not in columns:
-                columns.append(column)
-                units.append(unit)
-        if len(columns) > group["value"].shape[1]:
-            text = h5py.string_dtype()
-            group.attrs.update(columns=np.array(columns, text), units=np.array(units, text))
-        start, count = group["time"].shape[0], len(trace.time)
-        for part in ("scene", "time"):
-            group[part].resize(start + count, axis=0)
-        group["value"].resize((start + count, len(columns)))
+            stored.units.setdefault(column, unit)
+        start, count = len(stored.time), len(trace.time)
+        stored.scene.resize(start + count, axis=0)
+        stored.time.resize(start + count, axis=0)
+        stored.value.resize((start + count, len(stored.units)))
         if count == 0:
             return
-        group["scene"][start:] = scene
-        group["time"][start:] = trace.time
-        value = np.full((count, len(columns)), np.nan)
+        stored.scene[start:] = scene
+        stored.time[start:] = trace.time
+        value = np.full((count, len(stored.units)), np.nan)
+        columns = list(stored.units)
         value[:, [columns.index(column) for column in trace.columns]] = trace.value
-        group["value"][start:] = value
+        stored.value[start:] = value
 
-    def _growing(self, group: h5py.Group, name: str, rank: int, dtype: Any) -> None:
-        group.create_dataset(
-            name,
-            (0,) * rank,
-            dtype,
-            maxshape=(None,) * rank,
-            chunks=(1024, 16)[:rank],
-            fillvalue=np.nan if rank == 2 else None,
-            **codec.filters(self._options.compression, 8),
+    def _create_trace(self, name: str) -> _StoredTrace:
+        def growing(part: str, shape: tuple[int, ...], dtype: type, fill: float | None = None) -> h5py.Dataset:
+            return self._open.create_dataset(
+                f"traces/{escape(name)}/{part}",
+                (0,) * len(shape),
+                dtype,
+                maxshape=(None,) * len(shape),
+                chunks=shape,
+                fillvalue=fill,
+                rdcc_nbytes=1 << 20,  # or each scene would compress the last chunk anew
+                **codec.filters(self._options.compression, 8),
+            )
+
+        return _StoredTrace(
+            growing("scene", (_ROWS,), np.int64),
+            growing("time", (_ROWS,), np.float64),
+            growing("value", (_ROWS // 4, 16), np.float64, np.nan),
         )
+
+    def _write_trace_heads(self) -> None:
+        text = h5py.string_dtype()
+        for stored in self._traces.values():
+            stored.time.attrs["units"] = "s"
+            head = stored.time.parent.attrs
+            head["columns"] = np.array(list(stored.units), text)
+            head["units"] = np.array(list(stored.units.values()), text)
 
     def _table(self, name: str, values: NDArray[Any], units: str = "") -> h5py.Dataset:
         options: dict[str, Any] = {}
-        if values.size:
+        if values.nbytes > _SMALL:
             options = codec.filters(self._options.compression, values.itemsize)
             options["chunks"] = (min(len(values), _ROWS if values.ndim > 1 else 1 << 16), *values.shape[1:])
         data = self._open.create_dataset(name, data=values, **options)
