@@ -58,6 +58,8 @@ def connect() -> Iterator[int]:
     if client < 0:
         raise PhysicsError("PyBullet gave no physics client; close some of those that this process has open")
     try:
+        # PyBullet keeps every mesh file that it reads for as long as the process lives, by name, unless told not to.
+        bullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=client)
         yield client
     finally:
         bullet.disconnect(client)
