@@ -1,0 +1,1 @@
+"""How well models work on real images: loaders, metrics, results."""

@@ -1,0 +1,44 @@
+"""Confidence intervals by resampling images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.evaluate.metrics.tally import Figures, Weights
+from simgen.rng import stream
+
+
+def intervals(
+    figures: Callable[[Weights], Figures],
+    groups: Sequence[str],
+    draws: int,
+    seed: int,
+    mask: NDArray[np.bool_] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """The 95 % percentile interval of each figure (Efron 1979), NaN where a figure does not exist.
+
+    Images of one group (a track, a scene) are alike, so whole groups are drawn, with replacement. ``mask`` restricts
+    the images to some. Deterministic in ``seed``.
+    """
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    chosen = np.ones(len(groups), bool) if mask is None else mask
+    present = np.unique(member[chosen])
+    rng = stream(seed, 0, "evaluate/bootstrap")
+    collected: dict[str, list[float]] = {}
+    for _ in range(draws):
+        times = np.zeros(len(names))
+        times[present] = np.bincount(rng.integers(len(present), size=len(present)), minlength=len(present))
+        for name, value in figures(times[member] * chosen).items():
+            collected.setdefault(name, []).append(value)
+    return {name: _interval(np.array(values)) for name, values in collected.items()}
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    if len(known) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Figures of merit, each a function of how much every image weighs: for intervals and slices alike."""

@@ -1,0 +1,113 @@
+"""COCO: a JSON of images, annotations and categories (cocodataset.org/#format-data)."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.evaluate.real.record import Labelled, Record
+from simgen.evaluate.real.report import Report
+from simgen.labels import rle
+from simgen.learn.errors import LearnError
+
+
+def matches(root: Path) -> bool:
+    """Whether ``root`` is or has a COCO file."""
+    return find(root) is not None
+
+
+def find(root: Path) -> Path | None:
+    """The COCO file of a folder: the first JSON in it or in its ``annotations`` that has images and annotations."""
+    if root.is_file():
+        return root if root.suffix == ".json" else None
+    places = [root, root / "annotations"]
+    for file in (f for place in places if place.is_dir() for f in sorted(place.glob("*.json"))):
+        try:
+            with file.open(encoding="utf-8") as text:
+                head = text.read(1 << 16)
+        except (OSError, UnicodeDecodeError):
+            continue
+        if head.lstrip().startswith("{") and ('"images"' in head or '"annotations"' in head):
+            return file
+    return None
+
+
+def read(root: Path, report: Report) -> tuple[list[Record], list[str]]:
+    """All images with their annotations, and the categories in their order; raises LearnError if the file is broken."""
+    file = find(root)
+    assert file is not None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        images = {image["id"]: image for image in content["images"]}
+        annotations: dict[Any, list[Labelled]] = {key: [] for key in images}
+        for entry in content["annotations"]:
+            _add(entry, names, annotations, report)
+    except (ValueError, KeyError, TypeError) as error:
+        raise LearnError(f"{file} is not a valid COCO file ({type(error).__name__}: {error}).") from None
+    found = []
+    for key, image in images.items():
+        path = _image(file, str(image["file_name"]))
+        if path is None:
+            report.add("images skipped, the file is missing", str(image["file_name"]))
+            continue
+        size = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
+        found.append(Record(path, annotations[key], size))
+    return found, list(names.values())
+
+
+def _add(entry: dict[str, Any], names: dict[Any, str], annotations: dict[Any, list[Labelled]], report: Report) -> None:
+    what = f"annotation {entry.get('id')}"
+    if entry["image_id"] not in annotations:
+        report.add("annotations skipped, their image is not listed", what)
+        return
+    if entry["category_id"] not in names:
+        report.add("annotations skipped, their category is not listed", what)
+        return
+    box, shape = entry.get("bbox"), entry.get("segmentation")
+    if not box and not shape:
+        report.add("annotations skipped, they have neither box nor mask", what)
+        return
+    visib = float(entry["visib_fract"]) if "visib_fract" in entry else float("nan")
+    annotations[entry["image_id"]].append(
+        Labelled(
+            names[entry["category_id"]],
+            tuple(float(v) for v in box) if box else None,  # type: ignore[arg-type]
+            ignore=bool(entry.get("iscrowd", 0) or entry.get("ignore", 0)),
+            visib=visib,
+            mask=partial(_mask, shape) if shape else None,
+        )
+    )
+
+
+def _image(file: Path, name: str) -> Path | None:
+    """The image file: beside the JSON, in ``images`` or one folder up."""
+    for folder in (file.parent, file.parent / "images", file.parent.parent, file.parent.parent / "images"):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+def _mask(shape: Any, height: int, width: int) -> NDArray[np.bool_] | None:
+    """The mask of a ``segmentation``: polygons, or run lengths, compressed or not."""
+    if isinstance(shape, list):
+        canvas = np.zeros((height, width), np.uint8)
+        # COCO's polygons are in corner coordinates, OpenCV's at pixel centres; 4 fractional bits keep the difference.
+        rings = [np.asarray(ring, np.float64).reshape(-1, 2) - 0.5 for ring in shape if len(ring) >= 6]
+        if not rings:
+            return None
+        cv2.fillPoly(canvas, [np.round(ring * 16).astype(np.int32) for ring in rings], 1, shift=4)
+        return canvas.astype(bool)
+    counts = shape["counts"]
+    if shape["size"] != [height, width]:
+        return None
+    if isinstance(counts, str):
+        return rle.decode(counts.encode(), height, width)
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape(width, height).T

@@ -1,0 +1,173 @@
+"""Random changes of training batches, on the device that trains: drawn once, applied to images and labels in step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from simgen.learn.config import AugmentConfig
+from simgen.learn.items import FILL
+from simgen.learn.sample import UNLABELLED
+
+Batch = dict[str, Tensor]
+
+KEPT_AREA = 0.25
+"""Share of a box that must stay inside the image for it to be learnt; otherwise it is ignored."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """For each image the affine map (B, 2, 3) from output to input pixels, about the image centre, and its inverse."""
+
+    to_input: Tensor
+    to_output: Tensor
+
+
+def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+    """A changed copy of a batch; ``image`` becomes float32 (B, 3, H, W) within 0 to 255.
+
+    ``generator`` lives on the batch's device. The boxes of turned images enclose the ellipse of the old box, which is
+    nearer to the object than the turned rectangle (Kalra et al. 2021). Azimuths and rotations are those of the picture
+    before: a crop that is turned by a few degrees is taken as noise of the camera's roll.
+    """
+    image = batch["image"].permute(0, 3, 1, 2).float()
+    if config.strength == 0 and not (config.flip_x or config.flip_y or config.quarter_turns):
+        return {**batch, "image": image}
+    height, width = image.shape[2:]
+    geometry = draw_geometry(len(image), height, width, config, generator)
+    out = dict(batch)
+    out["image"] = _photometric(_warp(image, geometry.to_input, "boxes" in batch), config, generator)
+    if "boxes" in batch:
+        out["boxes"], out["labels"] = _warp_boxes(batch["boxes"], batch["labels"], geometry.to_output, height, width)
+    if "semantic" in batch:
+        out["semantic"] = _warp_labels(batch["semantic"], geometry.to_input)
+    return out
+
+
+def draw_geometry(count: int, height: int, width: int, config: AugmentConfig, generator: torch.Generator) -> Geometry:
+    """Random affine maps of ``count`` images."""
+    s = config.strength
+
+    def uniform(limit: float) -> Tensor:
+        return (torch.rand(count, generator=generator, device=generator.device) * 2 - 1) * limit
+
+    def coin(wanted: bool) -> Tensor:
+        drawn = torch.rand(count, generator=generator, device=generator.device) < 0.5
+        return torch.where(drawn & wanted, -1.0, 1.0)
+
+    angle = uniform(math.radians(config.rotate_deg) * s)
+    turns = torch.randint(4, (count,), generator=generator, device=generator.device)
+    if config.quarter_turns:
+        # A quarter turn of an image that is not square would leave it; half a turn fits always.
+        angle = angle + (turns if height == width else turns // 2 * 2) * (math.pi / 2)
+    size, stretch = uniform(config.scale * s), uniform(config.stretch * s)
+    dx, dy = uniform(config.shift * s) * width, uniform(config.shift * s) * height
+    sx = torch.exp(size + stretch / 2) * coin(config.flip_x)
+    sy = torch.exp(size - stretch / 2) * coin(config.flip_y)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    forward = torch.stack([torch.stack([cos * sx, -sin * sy], 1), torch.stack([sin * sx, cos * sy], 1)], 1)
+    centre = torch.tensor([width / 2, height / 2], device=angle.device)
+    shift = torch.stack([dx, dy], 1) + centre - forward @ centre
+    to_output = torch.cat([forward, shift[:, :, None]], 2)
+    inverse = torch.linalg.inv(forward)
+    to_input = torch.cat([inverse, -inverse @ shift[:, :, None]], 2)
+    return Geometry(to_input, to_output)
+
+
+def _grid(to_input: Tensor, height: int, width: int) -> Tensor:
+    """Normalized coordinates (B, H, W, 2) of ``grid_sample`` of where each output pixel comes from."""
+    scale = torch.tensor([width / 2, height / 2], device=to_input.device)
+    linear = to_input[:, :, :2] * scale[None, None, :] / scale[None, :, None]
+    shift = (to_input[:, :, :2] @ scale + to_input[:, :, 2]) / scale - 1
+    theta = torch.cat([linear, shift[:, :, None]], 2)
+    return functional.affine_grid(theta, [len(theta), 3, height, width], align_corners=False)
+
+
+def _warp(image: Tensor, to_input: Tensor, grey_outside: bool) -> Tensor:
+    # Detection must not see copies of objects without boxes, so there the outside is grey; elsewhere edges go on.
+    grid = _grid(to_input, *image.shape[2:])
+    if grey_outside:
+        return functional.grid_sample(image - FILL, grid, padding_mode="zeros", align_corners=False) + FILL
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def _warp_labels(labels: Tensor, to_input: Tensor) -> Tensor:
+    # Shifted so that 0, which grid_sample gives outside, means unlabelled.
+    shifted = (UNLABELLED - labels.float())[:, None]
+    grid = _grid(to_input, *labels.shape[1:])
+    moved = functional.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return (UNLABELLED - moved[:, 0].round()).to(labels.dtype)
+
+
+def _warp_boxes(boxes: Tensor, labels: Tensor, to_output: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    half = boxes[..., 2:] / 2
+    centre = boxes[..., :2] + half
+    moved = centre @ to_output[:, :, :2].transpose(1, 2) + to_output[:, None, :, 2]
+    # Extent of a mapped ellipse: the length of each row of A diag(half).
+    extent = torch.sqrt((to_output[:, None, :, :2] * half[:, :, None, :]).square().sum(-1))
+    low, high = moved - extent, moved + extent
+    limit = torch.tensor([width, height], device=boxes.device, dtype=boxes.dtype)
+    inside_low, inside_high = low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)
+    size = inside_high - inside_low
+    area, whole = size.prod(-1), (high - low).prod(-1)
+    gone = (size.amin(-1) < 1) | (labels == -1)
+    labels = torch.where((area < KEPT_AREA * whole) & (labels >= 0), -2, labels)
+    labels = torch.where(gone, -1, labels)
+    return torch.where(gone[..., None], 0.0, torch.cat([inside_low, size], -1)), labels
+
+
+def _photometric(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Exposure, tint, contrast, saturation, blur, noise and blanked rectangles; within 0 to 255."""
+    count, device, s = len(image), generator.device, config.strength
+
+    def uniform(limit: float, channels: int = 1) -> Tensor:
+        drawn = torch.rand(count, channels, 1, 1, generator=generator, device=device)
+        return (drawn * 2 - 1) * (limit * s)
+
+    gain = torch.exp2(uniform(config.exposure)) * torch.exp(uniform(config.tint, 3))
+    image = image * gain
+    grey = image.mean((1, 2, 3), keepdim=True)
+    image = (image - grey) * torch.exp(uniform(config.contrast)) + grey
+    luma = image.mean(1, keepdim=True)
+    image = (image - luma) * torch.exp(uniform(config.saturation)) + luma
+    sigma = torch.rand(count, generator=generator, device=device) * (config.blur * s)
+    if config.blur > 0:
+        image = _blur(image, sigma, radius=max(1, math.ceil(2 * config.blur * s)))
+    level = torch.rand(count, 1, 1, 1, generator=generator, device=device) * (255 * config.noise * s)
+    image = image + level * torch.randn(image.shape, generator=generator, device=device)
+    return _erase(image.clamp(0, 255), min(1.0, config.erase * s), generator)
+
+
+def _blur(image: Tensor, sigma: Tensor, radius: int) -> Tensor:
+    """Gaussian blur of each image with its own ``sigma`` in pixels."""
+    count, channels = image.shape[:2]
+    offsets = torch.arange(-radius, radius + 1, device=image.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma.clamp(min=0.1)[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    flat = image.reshape(1, count * channels, *image.shape[2:])
+    for axis in (0, 1):
+        pad = (radius, radius, 0, 0) if axis else (0, 0, radius, radius)
+        weight = kernel[:, None, None, :] if axis else kernel[:, None, :, None]
+        flat = functional.conv2d(functional.pad(flat, pad, mode="replicate"), weight, groups=count * channels)
+    return flat.reshape(image.shape)
+
+
+def _erase(image: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    """Blank a random rectangle of up to half the sides in some images (Zhong et al. 2020)."""
+    if chance == 0:
+        return image
+    count, _, height, width = image.shape
+    drawn = torch.rand(count, 6, generator=generator, device=generator.device)
+    hit = drawn[:, 0] < chance
+    w, h = (0.1 + 0.4 * drawn[:, 1]) * width, (0.1 + 0.4 * drawn[:, 2]) * height
+    x, y = drawn[:, 3] * width - w / 2, drawn[:, 4] * height - h / 2
+    columns = torch.arange(width, device=image.device)
+    rows = torch.arange(height, device=image.device)
+    across = (columns >= x[:, None]) & (columns < (x + w)[:, None])
+    down = (rows >= y[:, None]) & (rows < (y + h)[:, None])
+    mask = hit[:, None, None] & down[:, :, None] & across[:, None, :]
+    return torch.where(mask[:, None], drawn[:, 5, None, None, None] * 255, image)

@@ -1,0 +1,20 @@
+"""Optional packages, asked for by name with one sentence on how to get them."""
+
+from __future__ import annotations
+
+import importlib
+
+from simgen.learn.errors import LearnError
+
+
+def torch(what: str = "training and prediction") -> None:
+    """Raise LearnError unless PyTorch can be imported; ``what`` needs it."""
+    package("torch", what)
+
+
+def package(name: str, what: str) -> None:
+    """Raise LearnError unless the package ``name`` can be imported; ``what`` says what needs it, in plural."""
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        raise LearnError(f"{what} need the package {name}; install it with: pip install 'simgen[learn]'.") from None
