@@ -18,7 +18,8 @@ PARTS = 1000
 
 OBJECTS: dict[str, tuple[str, Sidecar]] = {
     "block": ("block", Sidecar()),
-    "domino/domino": ("domino", Sidecar()),
+    # the file says 25 g, heavier than stone
+    "domino/domino": ("domino", Sidecar(mass=0.012)),
     "duck_vhacd": ("duck", Sidecar(up="y")),
     # a real one is 7.5 x 2.5 x 1.5 cm of wood
     "jenga/jenga": ("jenga", Sidecar(scale=0.5, mass=0.015)),

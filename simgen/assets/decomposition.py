@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -27,15 +28,19 @@ CONVEX_RATIO = 0.9
 GROUP_RATIO = 0.7
 """The same for each named object of a file: parts that someone has split on purpose."""
 
-MAX_GROUPS = 32
-"""A file of more named objects is decomposed as a whole: contact search would take too long."""
+MAX_PARTS = 32
+"""A file of more named objects is decomposed as a whole, a mesh of more parts more coarsely: contact search would take
+too long."""
 
 FIT_RANGE = (0.005, 0.2)
 """Hulls of a file are fitted to the visible mesh when it stands out of them by more than the first share of its size:
 it would sink visibly into what it lies on. Beyond the second share they are meant to cover only a part of it."""
 
-VHACD_OPTIONS = {"resolution": 100_000, "concavity": 0.01, "maxNumVerticesPerCH": 64, "minVolumePerCH": 0.0005}
+VHACD_OPTIONS = {"resolution": 100_000, "maxNumVerticesPerCH": 64, "minVolumePerCH": 0.0005}
 """Of pybullet.vhacd, for a mesh of unit size."""
+
+CONCAVITIES = (0.01, 0.04, 0.16)
+"""Concavities that parts of a decomposition may keep: the next one is tried when the last gave too many parts."""
 
 VHACD_SECONDS = 300
 """Longest time that a decomposition may take."""
@@ -46,15 +51,10 @@ VERSION = 1
 """Part of every cache key: change it when the same mesh would get other hulls with the same settings."""
 
 SETTINGS = (
-    VERSION,
-    CONVEX_RATIO,
-    GROUP_RATIO,
-    MAX_GROUPS,
-    FIT_RANGE,
-    sorted(VHACD_OPTIONS.items()),
-    MAX_VERTICES,
-    THINNEST,
+    *(CONVEX_RATIO, GROUP_RATIO, MAX_PARTS, FIT_RANGE, CONCAVITIES, MAX_VERTICES, THINNEST),
+    *sorted(VHACD_OPTIONS.items()),
 )
+"""What a result depends on besides the mesh; part of every cache key."""
 
 
 def default_cache_dir() -> Path:
@@ -106,11 +106,11 @@ def mesh_hulls(vertices: F64, faces: I64, groups: I64, where: str) -> list[F64]:
     if nearly_convex(vertices, faces, CONVEX_RATIO):
         return [small_hull(vertices[np.unique(faces)])]
     count = int(groups.max()) + 1
-    if 1 < count <= MAX_GROUPS:
+    if 1 < count <= MAX_PARTS:
         parts = [faces[groups == group] for group in range(count)]
         if all(nearly_convex(vertices, part, GROUP_RATIO) for part in parts):
             return [small_hull(vertices[np.unique(part)]) for part in parts]
-    return fitted(_vhacd(vertices, faces, where), vertices, faces)
+    return fitted(_decomposed(vertices, faces, where), vertices, faces)
 
 
 def fitted(parts: list[F64], vertices: F64, faces: I64) -> list[F64]:
@@ -148,7 +148,16 @@ def hull_shape(points: ArrayLike) -> CollisionShape:
     return CollisionShape("hull", np.ascontiguousarray(small_hull(np.asarray(points, np.float64)), np.float32))
 
 
-def _vhacd(vertices: F64, faces: I64, where: str) -> list[F64]:
+def _decomposed(vertices: F64, faces: I64, where: str) -> list[F64]:
+    parts: list[F64] = []
+    for concavity in CONCAVITIES:
+        parts = _vhacd(vertices, faces, concavity, where)
+        if len(parts) <= MAX_PARTS:
+            break
+    return parts
+
+
+def _vhacd(vertices: F64, faces: I64, concavity: float, where: str) -> list[F64]:
     """The decomposition, computed by PyBullet in a process of its own: it prints, and may crash on odd meshes."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     middle, extent = (low + high) / 2, float((high - low).max())
@@ -158,7 +167,7 @@ def _vhacd(vertices: F64, faces: I64, where: str) -> list[F64]:
         source, result = Path(folder, "mesh.obj"), Path(folder, "parts.obj")
         source.write_text("".join(lines))
         files = [str(source), str(result), str(Path(folder, "log.txt"))]
-        command = [sys.executable, "-c", VHACD_PROGRAM, *files, json.dumps(VHACD_OPTIONS)]
+        command = [sys.executable, "-c", VHACD_PROGRAM, *files, json.dumps({**VHACD_OPTIONS, "concavity": concavity})]
         try:
             subprocess.run(
                 command,
@@ -199,7 +208,7 @@ def _cached(
     Several processes may compute the same at once: files are put in place whole, and are the same whoever wrote them.
     A folder that cannot be written only costs the time.
     """
-    digest = hashlib.sha256(f"{kind} {SETTINGS} {[array.shape for array in arrays]}".encode())
+    digest = hashlib.sha256(f"{VERSION} {kind} {SETTINGS} {[array.shape for array in arrays]}".encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     path = cache_dir / "hulls" / f"{digest.hexdigest()[:32]}.npz"
@@ -212,7 +221,7 @@ def _cached(
 
 def _read_parts(path: Path) -> list[F64] | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return [file[name] for name in sorted(file.files)]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

@@ -93,8 +93,7 @@ def sky(
     toward_sun = (x * np.float32(sx / length) + y * np.float32(sy / length) + z * np.float32(sz / length))[..., None]
     top, rim, floor, glow = (np.asarray(c, np.float32) for c in (zenith, horizon, ground, sun_color))
     height = np.clip(z, 0, 1)[..., None]
-    rise = np.sqrt(height)
-    air = rim + (top - rim) * (rise * (2 - rise))
+    air = rim + (top - rim) * np.sqrt(height)
     apart = np.clip(1 - toward_sun, 0, 2)
     halo = np.float32(0.86) * _falloff(apart, 0.0015) + np.float32(0.12) * _falloff(apart, 0.02)
     halo += np.float32(0.02) * _falloff(apart, 0.25)
@@ -111,9 +110,9 @@ def sky(
     depth = np.clip(-z, 0, 1)[..., None]
     haze = np.float32(0.6) * _falloff(depth, 0.08)
     reach = 1 / (depth[..., 0] + np.float32(0.05))
-    soil = np.float32(0.8) + np.float32(0.4) * _noise(
-        x * reach, y * reach, z, rng.stream(seed, 0, "environment/ground")
-    )
+    east, north = np.asarray(x * reach, np.float32), np.asarray(y * reach, np.float32)
+    grain = _noise(east, north, z, rng.stream(seed, 0, "environment/ground"))
+    soil = np.float32(0.8) + np.float32(0.4) * grain
     earth = floor * soil[..., None] * (1 - haze) + (floor + rim) / 2 * haze
     above = np.clip(z * np.float32(width / 6) + np.float32(0.5), 0, 1)[..., None]
     return np.ascontiguousarray(np.maximum(earth + (air - earth) * above, 0), np.float32)

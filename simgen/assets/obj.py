@@ -132,26 +132,27 @@ def _sort(text: str) -> _Lines:
     index: dict[str, int] = {}
     material = group = 0
     for raw in text.splitlines():
-        line = raw.strip()
-        if line.startswith("v "):
+        line = raw.lstrip()
+        head = line[:2]
+        if head == "v ":
             out.v.append(line[2:])
-        elif line.startswith("vt "):
-            out.vt.append(line[3:])
-        elif line.startswith("vn "):
-            out.vn.append(line[3:])
-        elif line.startswith("f "):
+        elif head == "f ":
             if "-" in line:
                 out.relative[len(out.f)] = (len(out.v), len(out.vt), len(out.vn))
             out.f.append(line[2:])
             out.material.append(material)
             out.group.append(group)
+        elif head == "vt":
+            out.vt.append(line[3:])
+        elif head == "vn":
+            out.vn.append(line[3:])
+        elif head in ("o ", "g "):
+            group += 1
         elif line.startswith("usemtl"):
             name = line[6:].strip()
             if not index and out.f:  # faces before the first usemtl have the default material
                 index[""] = 0
             material = index.setdefault(name, len(index))
-        elif line.startswith(("o ", "g ")):
-            group += 1
         elif line.startswith("mtllib"):
             out.libraries.append(line[6:].strip())
     out.names = list(index)
@@ -179,7 +180,8 @@ def _table(lines: list[str], columns: int) -> NDArray[np.float64]:
     values = np.array(" ".join(lines).split(), np.float64)
     if width >= columns and len(values) == width * len(lines):
         return np.ascontiguousarray(values.reshape(len(lines), width)[:, :columns])
-    return np.array([[float(word) for word in [*line.split(), "0"][:columns]] for line in lines])
+    pad = ["0"] if columns == 2 else []  # a texture coordinate may have u alone
+    return np.array([[float(word) for word in [*line.split(), *pad][:columns]] for line in lines])
 
 
 def _corners(lines: _Lines) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -187,10 +189,10 @@ def _corners(lines: _Lines) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     words = [line.split() for line in lines.f]
     counts = np.array([len(face) for face in words], np.int64)
     flat = [word for face in words for word in face]
-    slashes = {(word.count("/"), "//" in word) for word in flat}
-    if len(slashes) == 1 and not lines.relative:
-        number, gap = slashes.pop()
-        values = np.array(" ".join(flat).replace("/", " ").split(), np.int64).reshape(len(flat), -1)
+    text = " ".join(flat)
+    number, gap = (flat[0].count("/"), "//" in flat[0]) if flat else (0, False)
+    if flat and not lines.relative and _alike(text, number) and text.count("//") == (len(flat) if gap else 0):
+        values = np.array(text.replace("/", " ").split(), np.int64).reshape(len(flat), -1)
         out = np.zeros((len(flat), 3), np.int64)
         out[:, [0, 2] if gap else list(range(number + 1))] = values
         return out - 1, counts
@@ -206,6 +208,13 @@ def _corners(lines: _Lines) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         part = out[starts[face] : starts[face + 1]]
         part[:] = np.where(part < 0, part + np.array(size) + 1, part)
     return out - 1, counts
+
+
+def _alike(text: str, number: int) -> bool:
+    """Whether each word of ``text`` has ``number`` slashes."""
+    letters = np.frombuffer(text.encode() + b" ", np.uint8)
+    at_ends = np.cumsum(letters == ord("/"))[letters == ord(" ")]
+    return bool((np.diff(at_ends, prepend=0) == number).all())
 
 
 def _fans(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

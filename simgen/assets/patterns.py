@@ -37,7 +37,8 @@ class _Canvas:
         self.features = max(1, min(size // 4, round(8 / scale)))
 
     def lattice(self, nx: int, ny: int) -> F32:
-        """Smooth noise (n, n) in 0...1 with nx by ny random values over the tile."""
+        """Smooth noise (n, n) in 0...1 with nx by ny random values over the tile, at least one of each."""
+        nx, ny = max(1, nx), max(1, ny)
         values = self.random.random((ny, nx), dtype=np.float32)
         ix, tx = _cells(self.size, nx)
         iy, ty = _cells(self.size, ny)

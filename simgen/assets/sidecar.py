@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from simgen.errors import AssetError, near_match
 
 SIDECAR = "simgen.yaml"
+NUMBERS = ("scale", "mass", "density")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def read_sidecar(path: Path) -> Sidecar:
     if not isinstance(data, dict):
         raise AssetError(f"{path} has to be a list of keys with values ({', '.join(known)}): correct it")
     for key, value in data.items():
+        if key in NUMBERS and isinstance(value, str):
+            data[key] = value = _number(value)
         if key not in known:
             hint = near_match(str(key), known)
             raise AssetError(f'{path} has the unknown key "{key}"{hint}; known are {", ".join(known)}')
@@ -57,6 +60,14 @@ def read_sidecar(path: Path) -> Sidecar:
         if key == "category" and not (isinstance(value, str) and value):
             raise AssetError(f"{path} says category: {value!r}: it has to be a word")
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key in ("scale", "mass", "density") and not (number and math.isfinite(value) and value > 0):
+        if key in NUMBERS and not (number and math.isfinite(value) and value > 0):
             raise AssetError(f"{path} says {key}: {value!r}: it has to be a number above zero")
     return Sidecar(**data)
+
+
+def _number(text: str) -> float | str:
+    """``text`` as a number where it is one: to YAML 1.1, 1e-3 is a word."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
