@@ -278,7 +278,7 @@ class DepthSensorRecord:
     | min_signal | ratio | signal of which half is lost: luminance cos(theta) / z^2; 0: all is seen | 0.002...0.02 |
     | grazing_start, grazing_end | rad | drop-out rises from 0 to 1 between; both pi/2: none | 1.2, 1.5 |
     | dropout | probability | of a hole anywhere | 0...0.02 |
-    | dropout_size | pixels | size of those holes | 1...8 |
+    | dropout_size | pixels | size of all holes but those of edges; up to 1: single pixels | 1...8 |
     | noise_seed | | seeds the noise of this frame | |
     """
 

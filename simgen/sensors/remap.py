@@ -80,8 +80,8 @@ def padded_camera(lens: Lens, scale: float = 1.0, max_angle: float = MAX_ANGLE) 
 
     Its focal length is ``scale`` times the lens's; more than 1 renders finer, for sharper colour and closer labels: a
     picked label is up to half a source pixel off, which at a scale of 1 can add up to 0.2 pixels along an edge and at 2
-    stays below 0.1. A lens without distortion gets its own camera. Raises RenderError when the image would be larger than 64 megapixels
-    or the lens sees nothing.
+    stays below 0.1. A lens without distortion gets its own camera. Raises RenderError when the image would be larger
+    than 64 megapixels or the lens sees nothing.
     """
     if not lens.distorts and scale == 1:
         return Pinhole(lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy)
