@@ -23,7 +23,8 @@ from simgen.assets.library import Library, search_paths
 from simgen.config import RenderConfig, frames_per_scene, load
 from simgen.doctor import cores, processor_name
 from simgen.generate.job import render
-from simgen.generate.pipeline import SceneSource, draw_scene
+from simgen.generate.pipeline import draw_scene
+from simgen.generate.scenes import SceneSource
 from simgen.render import NAMES, create
 from simgen.render.base import Renderer, Snapshot
 from simgen.render.snapshot import resolve, snapshot
