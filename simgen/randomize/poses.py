@@ -1,7 +1,8 @@
 """Where objects go: dropped, set down, floating or given.
 
 What is drawn for an object is a point of its region and a rotation, independent of all other objects. Where objects
-would touch, they are then moved apart by a fixed rule: up for a drop, to the nearest free place otherwise.
+would touch, they are then moved apart by a fixed rule: up for a drop, and aside before that gets too high; to the
+nearest free place otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from simgen.scene.fields import ROTATIONS
 from simgen.scene.record import Pose
 
 _CANDIDATES = 512
+_FALL = 0.15
+"""Metres that an object may lie higher than need be at the start of a drop."""
 _FULL = 0.9
 """Share of a surface's extent that is used when no region is given."""
 _SQUARE = Vector((Uniform(-1, 1), Uniform(-1, 1)))
@@ -44,12 +47,15 @@ class Occupied:
         apart = (boxes[:, None, 0] - gap >= taken[None, :, 1]) | (boxes[:, None, 1] + gap <= taken[None, :, 0])
         return np.asarray(np.any(apart, axis=2).all(axis=1))
 
-    def top(self, box: Array, gap: float) -> float:
-        """The height of what lies in the column of ``box`` (2, 3); -inf when nothing does."""
-        column = np.stack([box[0], box[1]])
-        column[:, 2] = -np.inf, np.inf
-        heights = [b[1, 2] for b in self.boxes if not _apart(column, b, gap)]
-        return max(heights, default=-np.inf)
+    def top(self, boxes: Array, gap: float) -> Array:
+        """The height (m,) of what lies in the columns of ``boxes`` (m, 2, 3); -inf where nothing does."""
+        if not self.boxes:
+            return np.full(len(boxes), -np.inf)
+        taken = np.stack(self.boxes)
+        apart = (boxes[:, None, 0, :2] - gap >= taken[None, :, 1, :2]) | (
+            boxes[:, None, 1, :2] + gap <= taken[None, :, 0, :2]
+        )
+        return np.where(np.any(apart, axis=2), -np.inf, taken[None, :, 1, 2]).max(axis=1)
 
 
 def place(
@@ -105,14 +111,22 @@ def _given(name: str, definition: Placement, items: list[Item], support: Support
 def _drop(
     definition: Placement, item: Item, point: Array, R: Array, support: Support, occupied: Occupied
 ) -> Array | None:
-    """The centre of the item's box: over its point, above everything that is there already."""
+    """The centre of the item's box: over its point, above everything that is there already.
+
+    Where it would have to fall far it starts over the nearest place where it need not: what falls from a high stack
+    jumps out of its bin.
+    """
     half = _half(item, R)
-    x, y = _within(definition, support, half) * point + definition.center[:2]
-    at = support.T @ np.array([x, y, definition.center[2], 1.0])
-    box = _box(at[:3], support.T[:3, :3], R, item)
-    floor = max(float(at[2]), occupied.top(box, definition.gap)) + definition.height
-    center = np.array([at[0], at[1], floor + (box[1, 2] - box[0, 2]) / 2])
-    occupied.boxes.append(_box(center, support.T[:3, :3], R, item))
+    candidates = _near(point, 2) * _within(definition, support, half) + definition.center[:2]
+    candidates = np.column_stack([candidates, np.full(len(candidates), definition.center[2])])
+    places = candidates @ support.T[:3, :3].T + support.T[:3, 3]
+    box = _box(np.zeros(3), support.T[:3, :3], R, item)
+    floor = np.maximum(occupied.top(places[:, None] + box, definition.gap), places[:, 2])
+    low = np.flatnonzero(floor - places[:, 2] <= _FALL)
+    chosen = low[0] if len(low) else np.argmin(floor)
+    center = places[chosen].copy()
+    center[2] = floor[chosen] + definition.height - box[0, 2]
+    occupied.boxes.append(center + box)
     return center
 
 
@@ -193,10 +207,6 @@ def _pose(item: Item, R: Array, center: Array) -> Pose:
     T[:3, :3] = R
     T[:3, 3] = center - R @ (item.asset.bounds.mean(axis=0) * item.scale)
     return pose_of(T)
-
-
-def _apart(a: Array, b: Array, gap: float) -> bool:
-    return bool(((a[0] - gap >= b[1]) | (a[1] + gap <= b[0])).any())
 
 
 def rotation_from_rpy(rpy_deg: tuple[float, float, float]) -> Array:
