@@ -1,5 +1,5 @@
 """Our own renderer: a compute rasterizer and physically based shader."""
 
-from simgen.render.raster.renderer import RasterRenderer
+from simgen.render.raster.renderer import RasterRenderer, warm_up
 
-__all__ = ["RasterRenderer"]
+__all__ = ["RasterRenderer", "warm_up"]

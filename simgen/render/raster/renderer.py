@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simgen.assets.asset import Material, Mesh, Texture
 from simgen.errors import RenderError, near_match
-from simgen.render.base import PASSES, Buffers, Snapshot
-from simgen.render.raster import layout as L
-from simgen.render.raster import shading as S
-from simgen.render.raster.environment import Environments, fill_background
+from simgen.render.base import PASSES, Buffers, Camera, Drawable, Environment, Neighbour, Snapshot
+from simgen.render.raster import fragments, layout
+from simgen.render.raster.antialias import sample_pattern
+from simgen.render.raster.environment import Environments
+from simgen.render.raster.fragments import Fragments, Placed
+from simgen.render.raster.jit import is_cached
 from simgen.render.raster.labels import write_depth, write_flow, write_ids, write_normals, write_object_coords
-from simgen.render.raster.lights import pack_lights
-from simgen.render.raster.scene import Residents, Tables, pack
+from simgen.render.raster.lighting import shade_image
+from simgen.render.raster.scene import Residents
 from simgen.render.raster.scratch import Scratch
-from simgen.render.raster.surface import collect, interpolate_normals, set_up_triangles
-from simgen.render.raster.transform import place_vertices
-from simgen.render.raster.visibility import clear, rasterize
+from simgen.render.raster.shading import shade
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
+from simgen.scene.record import LightRecord
 
-CENTRE = np.zeros((1, 2))
+_CHANNELS = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
+_CENTRE = np.zeros((1, 2))
 
 
 class RasterRenderer:
-    """Rasterizes and shades on one CPU core; implements ``simgen.render.base.Renderer``."""
+    """Rasterizes and shades on one CPU core; implements ``simgen.render.base.Renderer``.
+
+    ``samples`` is the number of visibility samples a pixel of ``rgb`` (1: no anti-aliasing; labels always come from the
+    pixel centre alone). ``shadow_size`` is the side in texels of the main light's shadow map, those of further lights
+    are half as wide; 0 turns shadows off. ``memory_limit`` bounds, in bytes, the meshes, textures and prefiltered
+    environments kept from image to image; what was not used for longest goes first.
+
+    One renderer serves one thread at a time. Kernels are compiled at first use and cached on disk; see ``warm_up``.
+    """
 
     name = "raster"
     passes = frozenset(PASSES)
@@ -35,13 +46,24 @@ class RasterRenderer:
         self, device: str = "auto", samples: int = 4, shadow_size: int = 1024, memory_limit: int = 768 << 20
     ) -> None:
         if device not in ("auto", "cpu"):
-            raise RenderError(f"renderer.device={device!r} is not one of auto, cpu")
+            raise RenderError(f"renderer.device={device!r} is not available here; use auto or cpu")
+        if samples < 1 or shadow_size < 0 or memory_limit < 0:
+            raise RenderError(
+                f"samples={samples} must be at least 1, shadow_size={shadow_size} and memory_limit={memory_limit} "
+                "at least 0"
+            )
         self.device = "cpu"
         self.samples = samples
         self.shadow_size = shadow_size
+        self._pattern = sample_pattern(samples)
         self._residents = Residents(memory_limit * 7 // 8)
         self._environments = Environments(memory_limit // 8)
         self._scratch = Scratch()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held from image to image: what is resident, and working memory."""
+        return self._residents.nbytes + self._environments.nbytes + self._scratch.nbytes
 
     def close(self) -> None:
         """Free what is resident; the renderer can be used again."""
@@ -50,133 +72,40 @@ class RasterRenderer:
         self._scratch.clear()
 
     def render(self, snapshots: Sequence[Snapshot], passes: Sequence[str]) -> Buffers:
-        """Compute ``passes`` of all ``snapshots``; see ``simgen.render.base.Renderer``."""
+        """Compute ``passes`` of all ``snapshots``, as ``simgen.render.base.Renderer`` says.
+
+        Raises RenderError for an unknown pass, cameras of several sizes, a camera or mesh that cannot be drawn, or a
+        background that is not of the image's size.
+        """
         for name in passes:
             if name not in PASSES:
                 raise RenderError(f"unknown pass {name!r}{near_match(name, PASSES)}; known are {', '.join(PASSES)}")
         sizes = {(s.camera.height, s.camera.width) for s in snapshots}
         if len(sizes) > 1:
-            raise RenderError(f"the images of one batch must have one size, not {sorted(sizes)}")
+            raise RenderError(f"the images of one batch must have one size (height, width), not {sorted(sizes)}")
         height, width = sizes.pop() if sizes else (0, 0)
-        channels = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
         images: dict[str, NDArray[Any]] = {
             name: np.empty(
-                (len(snapshots), height, width, *channels.get(name, ())),
+                (len(snapshots), height, width, *_CHANNELS.get(name, ())),
                 np.uint16 if name in ("instance", "part") else np.float32,
             )
             for name in dict.fromkeys(passes)
         }
-        for b, snapshot in enumerate(snapshots):
-            self._render_one(snapshot, {name: image[b].reshape(-1) for name, image in images.items()})
+        for k, snapshot in enumerate(snapshots):
+            self._render_one(snapshot, {name: image[k].reshape(-1) for name, image in images.items()})
         return Buffers(images)
 
-    def _place(self, snapshot: Snapshot) -> tuple[Tables, Any, Any]:
-        tables = pack(snapshot, self._residents)
-        placed = self._scratch.get("placed", np.float64, L.PLACED * tables.vertex_count)
-        places = np.zeros((len(tables.draws), L.DRAW_PLACES))
-        place_vertices(tables.draws, tables.matrices, tables.camera, self._residents.vertices.pool.data, placed, places)
-        return tables, placed, places
-
-    def _rasterize(
-        self, tables: Tables, placed: Any, places: Any, keys: Any, samples: Any, window: Any, chosen: Any
-    ) -> None:
-        r = self._residents
-        clear_count = window[2] * window[3]
-        for s in range(len(samples)):
-            clear(keys[s], clear_count, tables.camera[L.FAR])
-        rasterize(
-            keys, samples, *window, chosen, len(chosen), tables.draws, tables.reals, places, tables.camera, placed,
-            r.faces.pool.data, r.vertices.pool.data, tables.textures, r.texels.pool.data,
-        )  # fmt: skip
-
-    def _render_one(self, snapshot: Snapshot, out: dict[str, Any]) -> None:
+    def _render_one(self, snapshot: Snapshot, out: dict[str, NDArray[Any]]) -> None:
         width, height = snapshot.camera.width, snapshot.camera.height
-        get = self._scratch.get
-        pixels = width * height
-        tables, placed, places = self._place(snapshot)
-        keys = get("keys", np.uint64, 1, pixels)
-        self._rasterize(
-            tables, placed, places, keys, CENTRE, (0, 0, width, height), np.arange(len(tables.draws), dtype=np.int32)
-        )
-        pixel, triangle = get("pixel", np.int32, pixels), get("triangle", np.int32, pixels)
-        px, py, w = get("px", np.float32, pixels), get("py", np.float32, pixels), get("w", np.float32, pixels)
-        remap = self._scratch.filled("remap", np.int32, -1, tables.face_count)
-        visible = get("visible", np.uint32, tables.face_count)
-        count, seen = collect(keys[0], width, height, remap, visible, pixel, triangle, px, py, w)
-        remap[visible[:seen]] = -1
-        planes, owner = get("planes", np.float32, L.TRIANGLE * seen), get("owner", np.int32, seen)
-        r = self._residents
-        set_up_triangles(
-            visible, seen, tables.draws, tables.matrices, tables.scales, tables.tiles, tables.camera, placed,
-            r.faces.pool.data, r.vertices.pool.data, r.colors.pool.data, np.array([width, height], np.float64), planes,
-            owner,
-        )  # fmt: skip
-        nx, ny, nz = get("nx", np.float32, pixels), get("ny", np.float32, pixels), get("nz", np.float32, pixels)
-        if "normal" in out or "rgb" in out:
-            interpolate_normals(0, count, triangle, px, py, planes, tables.camera, nx, ny, nz)
-        if "depth" in out:
-            write_depth(count, pixel, w, out["depth"])
-        for column, name in enumerate(("instance", "part")):
-            if name in out:
-                write_ids(count, pixel, triangle, owner, tables.draws, column, out[name])
-        if "normal" in out:
-            write_normals(count, pixel, nx, ny, nz, out["normal"])
-        if "object_coords" in out:
-            write_object_coords(
-                count, pixel, triangle, px, py, w, owner, tables.matrices, tables.camera, out["object_coords"]
-            )
-        for name, neighbour in (("flow_forward", snapshot.next), ("flow_backward", snapshot.previous)):
-            if name in out:
-                write_flow(
-                    count if neighbour is not None else 0, pixel, triangle, px, py, w, owner, tables.matrices,
-                    tables.camera, name == "flow_forward", out[name],
-                )  # fmt: skip
-
+        placed = fragments.place(snapshot, self._residents, self._scratch)
+        pattern = self._pattern if "rgb" in out else _CENTRE
+        normals = "rgb" in out or "normal" in out
+        seen = fragments.find(placed, width, height, pattern, normals, self._residents, self._scratch)
+        _write_labels(snapshot, placed, seen, out)
         if "rgb" in out:
-            self._shade(snapshot, tables, count, owner, planes, out["rgb"])
-
-    def _shade(self, snapshot: Snapshot, tables: Tables, count: int, owner: Any, planes: Any, out: Any) -> None:
-        width, height = snapshot.camera.width, snapshot.camera.height
-        get = self._scratch.get
-        pixels = width * height
-        environment = snapshot.environment
-        filtered = self._environments.get(environment)
-        c, s = np.cos(environment.rotation), np.sin(environment.rotation)
-        map_to_world = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-        cam_to_map = map_to_world.T @ np.asarray(snapshot.camera.T_world_cam, np.float64)[:3, :3]
-        rotation = np.ascontiguousarray(cam_to_map.reshape(-1).astype(np.float32))
-        lights = pack_lights(
-            snapshot.lights, filtered.keys, map_to_world, environment.intensity, snapshot.camera.T_world_cam
-        )
-        weight = get("weight", np.float32, pixels)
-        weight[:count] = 1.0
-        background = get("background", np.float32, pixels)
-        background.fill(1.0)
-        background[get("pixel", np.int32, pixels)[:count]] = 0.0
-        opening = get("opening", np.float32, pixels)
-        opening.fill(1.0)
-        photo = environment.background
-        if photo is not None and photo.shape != (height, width, 3):
-            raise RenderError(f"the background is {photo.shape}, but the image is {(height, width, 3)}; resize it")
-        fill_background(
-            background, width, height, tables.camera, rotation, filtered.radiance, np.float32(environment.intensity),
-            (filtered.radiance if photo is None else np.array(photo, np.float32, order="C")).reshape(-1),
-            photo is not None, out,
-        )  # fmt: skip
-        r = self._residents
-        S.shade(
-            0, count, *(get(name, t, pixels) for name, t in (
-                ("pixel", np.int32), ("triangle", np.int32), ("px", np.float32), ("py", np.float32), ("w", np.float32),
-                ("nx", np.float32), ("ny", np.float32), ("nz", np.float32), ("weight", np.float32),
-                ("opening", np.float32),
-            )),
-            owner, tables.draws, tables.reals, planes, tables.camera, tables.textures, r.texels.pool.data, lights,
-            rotation, filtered.harmonics, filtered.reflections, np.float32(filtered.scale),
-            np.float32(environment.intensity),
-            get("block", np.float32, S.CHANNELS * S.BLOCK), get("samples", np.float32, S.TEXTURE_CHANNELS * S.SAMPLES),
-            get("addresses", np.int32, S.ADDRESS_CHANNELS * S.SAMPLES),
-            get("fetched", np.uint32, S.ADDRESS_CHANNELS * S.SAMPLES), out,
-        )  # fmt: skip
+            shade_image(
+                snapshot, placed, seen, self.shadow_size, self._residents, self._environments, self._scratch, out["rgb"]
+            )
 
     def silhouettes(self, snapshot: Snapshot) -> list[Silhouette]:
         """The full silhouette of every instance id 1...K of a snapshot, K being the highest.
@@ -185,12 +114,12 @@ class RasterRenderer:
         with the transform, clipping and coverage rule of the visibility buffer: what is visible is a subset.
         """
         width, height = snapshot.camera.width, snapshot.camera.height
-        tables, placed, places = self._place(snapshot)
-        ids = tables.draws[:, L.INSTANCE]
+        placed = fragments.place(snapshot, self._residents, self._scratch)
+        ids = placed.tables.draws[:, layout.INSTANCE]
         out = []
         for instance in range(1, int(ids.max(initial=0)) + 1):
-            chosen = np.flatnonzero((ids == instance) & (places[:, L.HIDDEN] == 0)).astype(np.int32)
-            box = places[chosen, L.BOX : L.BOX + 4]
+            chosen = np.flatnonzero((ids == instance) & (placed.places[:, layout.HIDDEN] == 0)).astype(np.int32)
+            box = placed.places[chosen, layout.BOX : layout.BOX + 4]
             x0 = int(np.clip(np.floor(box[:, 0].min(initial=np.inf)), -width, 2 * width))
             x1 = int(np.clip(np.ceil(box[:, 1].max(initial=-np.inf)), -width - 1, 2 * width - 1))
             y0 = int(np.clip(np.floor(box[:, 2].min(initial=np.inf)), -height, 2 * height))
@@ -200,7 +129,63 @@ class RasterRenderer:
                 continue
             w, h = x1 - x0 + 1, y1 - y0 + 1
             keys = self._scratch.get("canvas", np.uint64, 1, w * h)
-            self._rasterize(tables, placed, places, keys, CENTRE, (x0, y0, w, h), chosen)
+            fragments.draw(placed, self._residents, keys, _CENTRE, (x0, y0, w, h), chosen)
             covered = (keys[0, : w * h] & np.uint64(0xFFFFFFFF)).reshape(h, w) != 0
             out.append(silhouette_of(instance, covered, x0, y0, width, height))
         return out
+
+
+def _write_labels(snapshot: Snapshot, placed: Placed, seen: Fragments, out: dict[str, NDArray[Any]]) -> None:
+    """Write every pass but rgb."""
+    tables, count = placed.tables, seen.count
+    if "depth" in out:
+        write_depth(count, seen.pixel, seen.w, out["depth"])
+    for column, name in enumerate(("instance", "part")):
+        if name in out:
+            write_ids(count, seen.pixel, seen.triangle, seen.owner, tables.draws, column, out[name])
+    if "normal" in out:
+        write_normals(count, seen.pixel, seen.nx, seen.ny, seen.nz, out["normal"])
+    where = (seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.owner, tables.matrices, tables.camera)
+    if "object_coords" in out:
+        write_object_coords(count, *where, out["object_coords"])
+    for name, neighbour in (("flow_forward", snapshot.next), ("flow_backward", snapshot.previous)):
+        if name in out:
+            write_flow(count if neighbour is not None else 0, *where, name == "flow_forward", out[name])
+
+
+def warm_up(on_compile: Callable[[], None] | None = None) -> None:
+    """Compile all kernels, or load them from the disk cache, by rendering a tiny image of every pass.
+
+    ``on_compile`` is called first when the cache holds nothing for this version of the code, so that a first run can
+    say why it takes its time.
+    """
+    if on_compile is not None and not is_cached(shade):
+        on_compile()
+    renderer = RasterRenderer(samples=4, shadow_size=64)
+    snapshot = _tiny_snapshot()
+    renderer.render([snapshot], list(PASSES))
+    renderer.silhouettes(snapshot)
+
+
+def _tiny_snapshot() -> Snapshot:
+    """A textured, cut-out triangle under every kind of light."""
+    pixels = np.full((4, 4, 4), 255, np.uint8)
+    maps = [Texture(f"warm-up-{k}", pixels, srgb=k == 0) for k in range(3)]
+    material = Material(
+        base_color_map=maps[0], metallic_roughness_map=maps[1], normal_map=maps[2], alpha_cutoff=0.5
+    )  # fmt: skip
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [0, 1, 0]], np.float32)
+    mesh = Mesh(
+        "warm-up", corners, np.array([[0, 1, 2]], np.int32), np.tile(np.float32([0, 0, 1]), (3, 1)), material,
+        uv=corners[:, :2].copy(), colors=np.ones((3, 4), np.float32),
+    )  # fmt: skip
+    T_world_cam = np.diag([1.0, -1.0, -1.0, 1.0])
+    T_world_cam[2, 3] = 2.0
+    camera = Camera(np.array([[16.0, 0, 8], [0, 16.0, 8], [0, 0, 1]]), T_world_cam, 17, 17)
+    lights = tuple(
+        LightRecord(kind, position=(0.0, 0.0, 3.0), extent=(0.1, 0.1))  # type: ignore[arg-type]
+        for kind in ("directional", "point", "spot", "area")
+    )
+    still = Neighbour(np.eye(4)[None], T_world_cam)
+    environment = Environment("warm-up", np.ones((4, 8, 3), np.float32))
+    return Snapshot((Drawable(mesh, material, np.eye(4), instance_id=1),), lights, environment, camera, still, still)

@@ -7,6 +7,7 @@ all of them and the number of kernel specializations stays fixed.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -74,7 +75,7 @@ class Store:
         item = np.dtype(dtype).itemsize
         self.limit = max(limit // item, 1)
         self.pool = Pool(dtype, min(self.limit, (1 << 20) // item), unit)
-        self._pieces: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # start, length, note
+        self._pieces: OrderedDict[str, tuple[int, int, Any]] = OrderedDict()  # start, length, note
         self._pinned: set[str] = set()
 
     @property
@@ -95,11 +96,11 @@ class Store:
         self._pinned.add(name)
         return piece[0]
 
-    def note(self, name: str) -> int:
-        """The number that was stored with a piece."""
+    def note(self, name: str) -> Any:
+        """What was stored with a piece."""
         return self._pieces[name][2]
 
-    def add(self, name: str, data: NDArray[np.generic], note: int = 0) -> int:
+    def add(self, name: str, data: NDArray[np.generic], note: Any = None) -> int:
         """Copy flat ``data`` in and return where it starts, evicting what was not used for longest."""
         flat = data.reshape(-1)
         start = self.pool.allocate(len(flat), self.limit)

@@ -29,8 +29,24 @@ class Tables:
     tiles: Array  # (M,) float64
     camera: Array  # (CAMERA_REALS,) float64
     textures: Array  # (T, TEXTURE_INTS) int32, T >= 1
+    bounds: NDArray[np.float64]  # (M, 2, 3), of the mesh before scale
     vertex_count: int
     face_count: int
+
+
+@dataclass(frozen=True)
+class MeshFacts:
+    """What is found out once about a mesh: whether it is closed, and the corners (2, 3) of the box around it."""
+
+    closed: bool
+    bounds: NDArray[np.float64]
+
+
+def mesh_facts(mesh: Mesh) -> MeshFacts:
+    """Facts about a mesh; vertices that are not finite do not count for the box."""
+    finite = mesh.vertices[np.isfinite(mesh.vertices).all(1)].astype(np.float64)
+    bounds = np.stack([finite.min(0), finite.max(0)]) if len(finite) else np.zeros((2, 3))
+    return MeshFacts(is_closed(mesh), bounds)
 
 
 def is_closed(mesh: Mesh) -> bool:
@@ -93,8 +109,8 @@ class Residents:
         for store in (self.vertices, self.faces, self.colors, self.texels):
             store.begin()
 
-    def mesh(self, mesh: Mesh) -> tuple[int, int, int, bool]:
-        """First vertex, first face and first colour (-1: none) in the pools, and whether the mesh is closed."""
+    def mesh(self, mesh: Mesh) -> tuple[int, int, int, MeshFacts]:
+        """First vertex, first face and first colour (-1: none) in the pools, and facts about the mesh."""
         vertex = self.vertices.find(mesh.key)
         if vertex is None:
             data = np.zeros((len(mesh.vertices), L.VERTEX), np.float32)
@@ -107,12 +123,12 @@ class Residents:
         if face is None:
             if len(mesh.faces) and not (int(mesh.faces.min()) >= 0 and int(mesh.faces.max()) < len(mesh.vertices)):
                 raise RenderError(f"mesh {mesh.key!r} has a face that names a vertex it does not have; repair the file")
-            face = self.faces.add(mesh.key, mesh.faces.astype(np.int32), note=int(is_closed(mesh)))
+            face = self.faces.add(mesh.key, mesh.faces.astype(np.int32), note=mesh_facts(mesh))
         color = -1
         if mesh.colors is not None:
             found = self.colors.find(mesh.key)
             color = self.colors.add(mesh.key, mesh.colors.astype(np.float32)) if found is None else found
-        return vertex // L.VERTEX, face // 3, color // 4 if color >= 0 else -1, bool(self.faces.note(mesh.key))
+        return vertex // L.VERTEX, face // 3, color // 4 if color >= 0 else -1, self.faces.note(mesh.key)
 
     def texture(self, texture: Texture, kind: str) -> NDArray[np.int32]:
         """The table row of a texture packed as ``kind``: "color", "cutout" (colour weighted by alpha) or "data"."""
@@ -162,6 +178,7 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     reals = np.zeros((count, L.DRAW_REALS), np.float32)
     scales = np.ones((count, 3))
     tiles = np.ones(count)
+    bounds = np.zeros((count, 2, 3))
     rows: list[NDArray[np.int32]] = []
     known: dict[str, int] = {}
     residents.begin()
@@ -177,7 +194,8 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
 
     vertices = faces = 0
     for m, d in enumerate(drawables):
-        vertex, face, color, closed = residents.mesh(d.mesh)
+        vertex, face, color, facts = residents.mesh(d.mesh)
+        bounds[m] = facts.bounds
         material = d.material
         row = draws[m]
         row[L.FIRST_IN_POOL], row[L.VERTICES] = vertex, len(d.mesh.vertices)
@@ -198,7 +216,7 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
         row[L.NORMAL_MAP] = texture(material.normal_map, "data") if mapped else -1
         row[L.CUTOUT] = int(cutout)
         mirrored = d.scale[0] * d.scale[1] * d.scale[2] < 0
-        row[L.CULL] = (-1 if mirrored else 1) if closed and not cutout else 0
+        row[L.CULL] = (-1 if mirrored else 1) if facts.closed and not cutout else 0
         reals[m, L.BASE : L.BASE + 3] = material.base_color[:3]
         reals[m, L.BASE_ALPHA] = material.base_color[3]
         reals[m, L.ROUGHNESS], reals[m, L.METALLIC] = material.roughness, material.metallic
@@ -218,7 +236,7 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
         matrices,
     )
     textures = np.stack(rows) if rows else np.zeros((1, L.TEXTURE_INTS), np.int32)
-    return Tables(draws, reals, matrices, scales, tiles, camera_reals(snapshot), textures, vertices, faces)
+    return Tables(draws, reals, matrices, scales, tiles, camera_reals(snapshot), textures, bounds, vertices, faces)
 
 
 def _projection(drawable: Drawable) -> int:

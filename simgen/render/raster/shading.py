@@ -12,6 +12,74 @@ from typing import Any
 import numpy as np
 
 from simgen.render.raster import layout as L
+from simgen.render.raster.block import (
+    ALPHA,
+    BLOCK,
+    EG,
+    ER,
+    F0B,
+    F0G,
+    F0R,
+    FNX,
+    FNY,
+    FNZ,
+    LX,
+    LY,
+    LZ,
+    METAL,
+    NV,
+    NX,
+    NY,
+    NZ,
+    OPEN,
+    OUT_B,
+    OUT_G,
+    OUT_R,
+    ROUGH,
+    SAMPLES,
+    SB,
+    SEEN,
+    SG,
+    SLEVEL,
+    SPEC_B,
+    SPEC_G,
+    SPEC_R,
+    SR,
+    SX,
+    SY,
+    T00,
+    T01,
+    T10,
+    T11,
+    TA,
+    TB,
+    TBL,
+    TG,
+    THEIGHT,
+    TOWNER,
+    TR,
+    TSTART,
+    TU,
+    TV,
+    TW,
+    TWIDTH,
+    UX,
+    UY,
+    VX,
+    VXU,
+    VY,
+    VYU,
+    VZ,
+    WIDEN,
+    B,
+    G,
+    R,
+    U,
+    V,
+    X,
+    Y,
+    Z,
+)
 from simgen.render.raster.environment import LAST, SIDES, STARTS, irradiance
 from simgen.render.raster.jit import fast
 from simgen.render.raster.lights import (
@@ -25,6 +93,7 @@ from simgen.render.raster.lights import (
     OUTER,
     POINT,
     POSITION,
+    SHADOW,
     SIZE,
     TRAVEL,
 )
@@ -38,26 +107,8 @@ from simgen.render.raster.mathematics import (
     smooth_falloff,
     split_sum,
 )
+from simgen.render.raster.penumbra import shadow_block
 from simgen.render.raster.textures import decode_color
-
-BLOCK = 2048
-"""Fragments shaded together."""
-SAMPLES = 2 * BLOCK
-"""Texture samples filtered together."""
-
-# Channels of a block: surface point, normal and face normal (camera frame), direction to the camera.
-(
-    X, Y, Z, NX, NY, NZ, FNX, FNY, FNZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, METAL, F0R, F0G, F0B,
-    ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, EB, SEEN, OPEN, SPEC_R, SPEC_G, SPEC_B, SX, SY, SLEVEL, SR, SG, SB,
-    WIDEN,
-) = (k * BLOCK for k in range(49))  # fmt: skip
-CHANNELS = 49
-
-# Channels of a batch of texture samples (float32) and of their texel addresses and texels (int32, uint32).
-TU, TV, TA, TB, TW, TR, TG, TBL = (k * SAMPLES for k in range(8))
-TEXTURE_CHANNELS = 8
-T00, T01, T10, T11, TSTART, TWIDTH, THEIGHT, TOWNER = (k * SAMPLES for k in range(8))
-ADDRESS_CHANNELS = 8
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -581,7 +632,7 @@ def _aim(n: int, light: Any, b: Any) -> None:
 def shade(
     start: int, stop: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, weight: Any,
     opening: Any, owner: Any, draws: Any, reals: Any, planes: Any, camera: Any, textures: Any, texels: Any, lights: Any,
-    rotation: Any, harmonics: Any, reflections: Any, scale: Any, intensity: Any, b: Any, s: Any, a: Any, t: Any,
+    maps: Any, shadow: Any, coarse: Any, discs: Any, rotation: Any, harmonics: Any, reflections: Any, scale: Any, intensity: Any, q: Any, b: Any, s: Any, a: Any, t: Any,
     out: Any,
 ) -> None:  # fmt: skip
     """Shade fragments ``start`` to ``stop`` and add them, times ``weight``, to the colours ``out`` (H * W * 3).
@@ -599,8 +650,12 @@ def shade(
         _environment(n, rotation, harmonics, reflections, scale, intensity, b, a, t)
         for k in range(len(lights)):
             _aim(n, lights[k], b)
-            for i in range(n):
-                b[SEEN + i] = _1
+            row = np.int64(lights[k, SHADOW])
+            if row >= 0:
+                shadow_block(first, n, maps[row], px, py, shadow, coarse, discs, b, q, a)
+            else:
+                for i in range(n):
+                    b[SEEN + i] = _1
             _add_light(n, lights[k, COLOR], lights[k, COLOR + 1], lights[k, COLOR + 2], b)
         for i in range(n):
             at = 3 * np.int64(pixel[first + i])

@@ -1,0 +1,118 @@
+"""The stages from a snapshot to its fragments: place, rasterize, collect, set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simgen.render.base import Snapshot
+from simgen.render.raster import layout
+from simgen.render.raster.antialias import add_fragments, collect_others
+from simgen.render.raster.scene import Residents, Tables, pack
+from simgen.render.raster.scratch import Scratch
+from simgen.render.raster.surface import collect, interpolate_normals, set_up_triangles
+from simgen.render.raster.transform import place_vertices
+from simgen.render.raster.visibility import clear, rasterize
+
+
+@dataclass(eq=False)
+class Placed:
+    """A snapshot's tables, its vertices in the camera and the image, and where its drawables are in the image."""
+
+    tables: Tables
+    vertices: Any  # float64, PLACED values a vertex
+    places: Any  # (M, DRAW_PLACES) float64
+
+
+@dataclass(eq=False)
+class Fragments:
+    """What is seen: ``count`` fragments at pixel centres in order of pixels, then those of anti-aliasing up to ``total``.
+
+    Arrays are longer than used. ``triangle`` counts the triangles seen, whose attribute planes stand in ``planes`` and
+    whose drawables in ``owner``. ``weight`` is a fragment's share of its pixel, ``background`` (H * W) what is left.
+    """
+
+    count: int
+    total: int
+    pixel: Any  # int32
+    triangle: Any  # int32
+    px: Any  # float32, as all that follow: where in the image
+    py: Any
+    w: Any  # 1 / z
+    nx: Any  # unit normal, camera frame
+    ny: Any
+    nz: Any
+    weight: Any
+    background: Any
+    planes: Any  # TRIANGLE values a triangle
+    owner: Any  # int32
+
+
+def place(snapshot: Snapshot, residents: Residents, scratch: Scratch) -> Placed:
+    """Make a snapshot's meshes and textures resident and transform its vertices."""
+    tables = pack(snapshot, residents)
+    vertices = scratch.get("placed", np.float64, layout.PLACED * tables.vertex_count)
+    places = np.zeros((len(tables.draws), layout.DRAW_PLACES))
+    place_vertices(tables.draws, tables.matrices, tables.camera, residents.vertices.pool.data, vertices, places)
+    return Placed(tables, vertices, places)
+
+
+def draw(
+    placed: Placed, residents: Residents, keys: Any, samples: Any, window: tuple[int, int, int, int], chosen: Any
+) -> None:
+    """Draw drawables ``chosen`` (int32) into emptied ``keys`` (samples, w * h); ``window`` is x, y, w, h in pixels."""
+    tables = placed.tables
+    for s in range(len(samples)):
+        clear(keys[s], window[2] * window[3], tables.camera[layout.FAR])
+    rasterize(
+        keys, samples, *window, chosen, len(chosen), tables.draws, tables.reals, placed.places, tables.camera,
+        placed.vertices, residents.faces.pool.data, residents.vertices.pool.data, tables.textures,
+        residents.texels.pool.data,
+    )  # fmt: skip
+
+
+def find(
+    placed: Placed, width: int, height: int, samples: Any, normals: bool, residents: Residents, scratch: Scratch
+) -> Fragments:
+    """The fragments of an image; ``samples`` (n, 2) are offsets from the pixel centre, which is the first."""
+    get = scratch.get
+    tables = placed.tables
+    pixels = width * height
+    several = len(samples) > 1
+    limit = 2 * pixels if several else pixels
+    keys = get("keys", np.uint64, len(samples), pixels)
+    draw(placed, residents, keys, samples, (0, 0, width, height), np.arange(len(tables.draws), dtype=np.int32))
+    pixel, triangle = get("pixel", np.int32, limit), get("triangle", np.int32, limit)
+    px, py, w = get("px", np.float32, limit), get("py", np.float32, limit), get("w", np.float32, limit)
+    remap = scratch.filled("remap", np.int32, -1, tables.face_count)
+    visible = get("visible", np.uint32, tables.face_count)
+    count, seen = collect(keys[0], width, height, remap, visible, pixel, triangle, px, py, w)
+    candidates = 0
+    others = [get(name, np.int32, pixels * (len(samples) - 1)) for name in ("candidate", "sample_of", "number_of")]
+    if several:
+        candidates, seen = collect_others(
+            keys, pixels, len(samples), remap, visible, seen, *others, pixels * (len(samples) - 1)
+        )
+    remap[visible[:seen]] = -1
+    planes, owner = get("planes", np.float32, layout.TRIANGLE * seen), get("owner", np.int32, seen)
+    set_up_triangles(
+        visible, seen, tables.draws, tables.matrices, tables.scales, tables.tiles, tables.camera, placed.vertices,
+        residents.faces.pool.data, residents.vertices.pool.data, residents.colors.pool.data,
+        np.array([width, height], np.float64), planes, owner,
+    )  # fmt: skip
+    weight, background = get("weight", np.float32, limit), get("background", np.float32, pixels)
+    weight[:count] = 1.0
+    background[:pixels] = 1.0
+    background[pixel[:count]] = 0.0
+    total = count
+    if several:
+        total = add_fragments(
+            candidates, *others, keys, samples, width, owner, planes, count, limit,
+            get("main_of", np.int32, pixels), pixel, triangle, px, py, w, weight, background,
+        )  # fmt: skip
+    nx, ny, nz = get("nx", np.float32, limit), get("ny", np.float32, limit), get("nz", np.float32, limit)
+    if normals:
+        interpolate_normals(0, total, triangle, px, py, planes, tables.camera, nx, ny, nz)
+    return Fragments(count, total, pixel, triangle, px, py, w, nx, ny, nz, weight, background, planes, owner)

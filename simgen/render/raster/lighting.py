@@ -1,0 +1,120 @@
+"""The stages from fragments to colour: lights, shadow maps, ambient occlusion, background, shading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.errors import RenderError
+from simgen.render.base import Snapshot
+from simgen.render.raster import block, layout, occlusion, penumbra, shadow
+from simgen.render.raster.environment import Environments, fill_background
+from simgen.render.raster.fragments import Fragments, Placed
+from simgen.render.raster.lights import SHADOW, pack_lights
+from simgen.render.raster.scene import Residents, Tables
+from simgen.render.raster.scratch import Scratch
+from simgen.render.raster.shading import shade
+
+_DISCS = penumbra.spiral()
+_TURNS = occlusion.spiral()
+
+
+def shade_image(
+    snapshot: Snapshot, placed: Placed, seen: Fragments, shadow_size: int, residents: Residents,
+    environments: Environments, scratch: Scratch, out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Write the colour of a whole image into ``out`` (H * W * 3), linear radiance."""
+    get = scratch.get
+    width, height = snapshot.camera.width, snapshot.camera.height
+    tables = placed.tables
+    environment = snapshot.environment
+    filtered = environments.get(environment)
+    c, s = np.cos(environment.rotation), np.sin(environment.rotation)
+    map_to_world = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    T_world_cam = np.asarray(snapshot.camera.T_world_cam, np.float64)
+    rotation = np.ascontiguousarray((map_to_world.T @ T_world_cam[:3, :3]).reshape(-1).astype(np.float32))
+    intensity = np.float32(environment.intensity)
+    lights = pack_lights(snapshot.lights, filtered.keys, map_to_world, environment.intensity, T_world_cam)
+    maps, values, coarse = _draw_shadows(placed, seen, lights, shadow_size, residents, scratch)
+    opening = get("opening", np.float32, seen.total)
+    _occlude(tables, seen, width, height, scratch, opening)
+    photo = environment.background
+    if photo is not None and photo.shape != (height, width, 3):
+        raise RenderError(f"the background is {photo.shape}, but the image is {(height, width, 3)}; resize it")
+    fill_background(
+        seen.background, width, height, tables.camera, rotation, filtered.radiance, intensity,
+        (filtered.radiance if photo is None else np.array(photo, np.float32, order="C")).reshape(-1),
+        photo is not None, out,
+    )  # fmt: skip
+    shade(
+        0, seen.total, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz, seen.weight,
+        opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
+        residents.texels.pool.data, lights, maps, values, coarse, _DISCS, rotation,
+        filtered.harmonics, filtered.reflections, np.float32(filtered.scale), intensity,
+        get("penumbra", np.float32, penumbra.CHANNELS * block.BLOCK),
+        get("block", np.float32, block.CHANNELS * block.BLOCK),
+        get("samples", np.float32, block.TEXTURE_CHANNELS * block.SAMPLES),
+        get("addresses", np.int32, block.ADDRESS_CHANNELS * block.SAMPLES),
+        get("fetched", np.uint32, block.ADDRESS_CHANNELS * block.SAMPLES), out,
+    )  # fmt: skip
+
+
+def _draw_shadows(
+    placed: Placed, seen: Fragments, lights: Any, shadow_size: int, residents: Residents, scratch: Scratch
+) -> tuple[Any, Any, Any]:
+    """Shadow maps of the main lights: their table, values and coarse maps; sets the SHADOW column of ``lights``."""
+    tables = placed.tables
+    step = max(seen.count // 4096, 1)
+    w, px, py = (a[: seen.count : step].astype(np.float64) for a in (seen.w, seen.px, seen.py))
+    camera = tables.camera
+    y = (py - camera[layout.CY]) / camera[layout.FY]
+    x = (px - camera[layout.CX] - camera[layout.SKEW] * y) / camera[layout.FX]
+    receivers = np.stack([x, y, np.ones_like(x)], 1) / w[:, None]
+    casters = shadow.find_casters(tables)
+    centre = np.median(receivers, 0) if len(receivers) else np.zeros(3)
+    chosen = shadow.choose_lights(lights, centre) if shadow_size else []
+    lights[:, SHADOW] = -1.0
+    rows: list[NDArray[np.float32]] = []
+    drawn: list[NDArray[np.int32]] = []
+    start = 0
+    for k in chosen:
+        side = shadow_size if not rows else shadow_size // 2
+        side = max(side // shadow.TILE, 2) * shadow.TILE
+        fitted = shadow.fit(lights[k], casters, receivers, side)
+        if fitted is None:
+            continue
+        fitted[0][shadow.START] = start
+        start += side * side
+        lights[k, SHADOW] = len(rows)
+        rows.append(fitted[0])
+        drawn.append(fitted[1])
+    values = scratch.get("shadow", np.float32, start)
+    coarse = scratch.get("coarse", np.float32, 2 * (start // shadow.TILE**2))
+    flat = scratch.get("flat", np.float32, 3 * tables.vertex_count)
+    for row, indices in zip(rows, drawn, strict=True):
+        shadow.draw_map(row, indices, tables.draws, placed.vertices, residents.faces.pool.data, flat, values, coarse)
+    return np.stack(rows) if rows else np.zeros((1, shadow.MAP_REALS), np.float32), values, coarse
+
+
+def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: Scratch, opening: Any) -> None:
+    """Ambient occlusion of all fragments into ``opening``."""
+    get = scratch.get
+    w, h = (width + 1) // 2, (height + 1) // 2
+    depth, normal = get("half_depth", np.float32, w * h), get("half_normal", np.float32, 3 * w * h)
+    a, b = get("half_a", np.float32, w * h), get("half_b", np.float32, w * h)
+    occlusion.gather_half(seen.count, width, seen.pixel, seen.w, seen.nx, seen.ny, seen.nz, w, h, depth, normal)
+    radius = np.float32(occlusion_radius(tables))
+    occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, a)
+    occlusion.smooth(w, h, depth, a, b, 1, 0)
+    occlusion.smooth(w, h, depth, b, a, 0, 1)
+    occlusion.spread(seen.total, seen.px, seen.py, seen.w, w, h, depth, a, opening)
+
+
+def occlusion_radius(tables: Tables) -> float:
+    """How far ambient occlusion reaches, in metres: a third of the median extent of the labelled objects."""
+    extent = np.abs((tables.bounds[:, 1] - tables.bounds[:, 0]) * tables.scales).max(1)
+    labelled = tables.draws[:, layout.INSTANCE] > 0
+    sizes = extent[labelled] if labelled.any() else extent
+    return float(np.clip(np.median(sizes) / 3, 0.005, 2.0)) if len(sizes) else 0.1

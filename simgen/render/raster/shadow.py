@@ -1,0 +1,315 @@
+"""Shadow maps: fitted to what is seen, drawn from the light, filtered by the width of the penumbra.
+
+A map stores at each texel a value that grows towards the light: minus the distance along the light for directional
+lights (orthographic), the inverse of the distance for the others (perspective), which is linear over the map. The
+filter compares each texel with the plane of the receiving triangle at that texel, so that surfaces in slanting light
+do not shadow themselves and no large bias has to lift shadows off their objects. Penumbrae widen with the distance to
+the blocker (Fernando 2005).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.render.raster.jit import fast
+from simgen.render.raster.layout import CAM_MESH, CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
+from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, OUTER, POSITION, SHADOW, SIZE, SPOT, TRAVEL
+from simgen.render.raster.scene import Tables
+
+# A shadow map in the table, float32.
+MATRIX = 0  # camera to light, 3x4: x and y across, z along the light
+SCALE_X = 12  # texels per metre, or per unit of x / z
+SCALE_Y = 13
+SHIFT_X = 14
+SHIFT_Y = 15
+START = 16  # in the pool of maps
+SIDE = 17
+SPREAD = 18  # penumbra: tangent of the angular radius, or the radius of the lamp in metres
+PERSPECTIVE = 19
+REACH = 20  # tiles
+MAP_REALS = 21
+
+TILE = 8
+"""Texels along the side of a tile of the coarse map."""
+MOST_MAPS = 4
+WIDEST = 20.0
+"""Texels; penumbrae are not filtered wider."""
+
+_FARTHEST = np.float32(-3.0e38)
+_0 = np.float32(0.0)
+_1 = np.float32(1.0)
+
+
+@dataclass(eq=False)
+class Caster:
+    """A drawable's bounds in the camera frame: the corners of its box (8, 3), and the normal of a flat one."""
+
+    index: int
+    corners: NDArray[np.float64]
+    normal: NDArray[np.float64] | None
+
+
+def find_casters(tables: Tables) -> list[Caster]:
+    """The drawables of a scene as casters of shadows."""
+    out = []
+    pick = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
+    for m in range(len(tables.draws)):
+        if tables.draws[m, FACES] == 0:
+            continue
+        M = tables.matrices[m, CAM_MESH : CAM_MESH + 12].reshape(3, 4)
+        bounds = tables.bounds[m]
+        extent = bounds[1] - bounds[0]
+        corners = np.stack([bounds[pick[:, a], a] for a in range(3)], 1) @ M[:, :3].T + M[:, 3]
+        thin = int(np.argmin(extent))
+        normal = None
+        if extent[thin] <= 1e-4 * extent.max():
+            others = M[:, [a for a in range(3) if a != thin]]
+            normal = np.cross(others[:, 0], others[:, 1])
+            length = np.linalg.norm(normal)
+            normal = normal / length if length > 0 else None
+        out.append(Caster(m, corners, normal))
+    return out
+
+
+def choose_lights(lights: NDArray[np.float32], centre: NDArray[np.float64]) -> list[int]:
+    """The lights that get a shadow map, strongest at ``centre`` first; those that add little get none."""
+    strength = np.zeros(len(lights))
+    for k, light in enumerate(lights.astype(np.float64)):
+        power = float(light[COLOR : COLOR + 3].sum())
+        if light[KIND] != DIRECTIONAL:
+            offset = light[POSITION : POSITION + 3] - centre
+            power /= max(float(offset @ offset), 0.01)
+            if light[KIND] > SPOT:
+                power *= np.pi * light[SIZE] ** 2
+        strength[k] = power
+    total = strength.sum()
+    order = sorted(range(len(lights)), key=lambda k: -strength[k])
+    return [k for k in order if lights[k, SHADOW] >= 0 and strength[k] > 0.02 * total][:MOST_MAPS]
+
+
+def select_casters(
+    casters: list[Caster], position: NDArray[np.float64] | None, travel: NDArray[np.float64]
+) -> list[Caster]:
+    """The drawables that can shadow another one: all but flat ones with the light and everything else on one side."""
+    out = []
+    for caster in casters:
+        if caster.normal is not None:
+            point = caster.corners.mean(0)
+            light = -travel @ caster.normal if position is None else (position - point) @ caster.normal
+            side = 1.0 if light > 0 else -1.0
+            others = [c.corners for c in casters if c is not caster]
+            if not others:
+                continue
+            heights = (np.concatenate(others) - point) @ caster.normal * side
+            if heights.min() > -0.02 * max(heights.max(), 0.05):
+                continue
+        out.append(caster)
+    return out
+
+
+def fit(
+    light: NDArray[np.float32], casters: list[Caster], receivers: NDArray[np.float64], side: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
+    """The row of the map table for a light and the drawables to draw into it; None when there is no shadow to see.
+
+    ``receivers`` (n, 3) are points of what the camera sees, camera frame. The map covers what is both seen and behind
+    a caster, as seen from the light.
+    """
+    light = light.astype(np.float64)
+    directional = light[KIND] == DIRECTIONAL
+    travel, position = light[TRAVEL : TRAVEL + 3], light[POSITION : POSITION + 3]
+    chosen = select_casters(casters, None if directional else position, travel)
+    if not chosen or not len(receivers):
+        return None
+    corners = np.stack([c.corners for c in chosen])
+    forward = travel
+    if not directional and light[KIND] != SPOT:
+        forward = corners.reshape(-1, 3).mean(0) - position
+        if not np.linalg.norm(forward) > 1e-9:
+            forward = travel
+    forward = forward / np.linalg.norm(forward)
+    helper = np.eye(3)[int(np.argmin(np.abs(forward)))]
+    right = np.cross(helper, forward)
+    right /= np.linalg.norm(right)
+    R = np.stack([right, np.cross(forward, right), forward])
+    t = -R @ position if not directional else np.zeros(3)
+    boxes = corners @ R.T + t
+    points = receivers @ R.T + t
+    if directional:
+        low, high = boxes[..., :2].min((0, 1)), boxes[..., :2].max((0, 1))
+        seen = points[:, :2]
+        margin = np.zeros(2)
+    else:
+        widest = 2.5 if light[KIND] != SPOT else min(np.sqrt(max(1 / max(light[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
+        z = np.maximum(boxes[..., 2:], 1e-3)
+        flat = np.clip(boxes[..., :2] / z, -widest, widest)
+        low, high = flat.min((0, 1)), flat.max((0, 1))
+        ahead = points[:, 2] > 1e-3
+        if not ahead.any():
+            return None
+        seen = np.clip(points[ahead, :2] / points[ahead, 2:], -widest, widest)
+        margin = np.zeros(2)
+    seen_low, seen_high = seen.min(0), seen.max(0)
+    margin = 0.02 * (seen_high - seen_low) + 1e-4
+    low, high = np.maximum(low, seen_low - margin), np.minimum(high, seen_high + margin)
+    if not (high > low).all():
+        return None
+    # A border for the filter.
+    scale = (side - 8) / (high - low)
+    row = np.zeros(MAP_REALS)
+    row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)
+    row[SCALE_X], row[SCALE_Y] = scale
+    row[SHIFT_X], row[SHIFT_Y] = 3.5 - low * scale
+    row[SIDE] = side
+    row[SPREAD] = np.tan(min(light[SIZE], 1.0) / 2) if directional else light[SIZE]
+    row[PERSPECTIVE] = 0.0 if directional else 1.0
+    # The widest penumbra there can be, in texels, bounds what a tile of the coarse map has to know of its neighbours.
+    nearest, farthest = float(boxes[..., 2].min()), float(points[:, 2].max())
+    if directional:
+        widest = row[SPREAD] * max(farthest - nearest, 0.0) * scale.max()
+    else:
+        nearest = max(nearest, 0.05 * farthest, 1e-3)
+        widest = row[SPREAD] * max(farthest - nearest, 0.0) / (nearest * farthest) * scale.max()
+    row[REACH] = np.ceil((min(widest, WIDEST) + 2.0) / TILE)
+    return row.astype(np.float32), np.array([c.index for c in chosen], np.int32)
+
+
+@fast
+def _draw_span(shadow: Any, start: int, count: int, a: Any, value: Any) -> None:
+    for i in range(count):
+        shadow[start + i] = max(shadow[start + i], a * np.float32(i) + value)
+
+
+@fast
+def _draw_triangle(
+    shadow: Any, start: int, side: int, x0: Any, y0: Any, v0: Any, x1: Any, y1: Any, v1: Any, x2: Any, y2: Any, v2: Any
+) -> None:
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    if not (abs(area) > np.float32(1e-9)):
+        return
+    a = ((v1 - v0) * (y2 - y0) - (v2 - v0) * (y1 - y0)) / area
+    b = ((v2 - v0) * (x1 - x0) - (v1 - v0) * (x2 - x0)) / area
+    # A triangle seen edge-on has no meaningful slope: use its farthest corner.
+    low = min(v0, v1, v2)
+    span = max(v0, v1, v2) - low
+    if abs(a) + abs(b) > np.float32(4.0) * span:
+        a, b = _0, _0
+        v0 = low
+    if y1 < y0:
+        x0, y0, v0, x1, y1 = x1, y1, v0 + a * (x1 - x0) + b * (y1 - y0), x0, y0
+    if y2 < y0:
+        x0, y0, v0, x2, y2 = x2, y2, v0 + a * (x2 - x0) + b * (y2 - y0), x0, y0
+    if y2 < y1:
+        x1, y1, x2, y2 = x2, y2, x1, y1
+    limit = np.float32(side)
+    top = np.int64(math.ceil(max(y0, _0)))
+    bottom = np.int64(math.ceil(min(y2, limit)))
+    long_slope = (x2 - x0) / (y2 - y0)
+    upper = (x1 - x0) / (y1 - y0) if y1 > y0 else _0
+    lower = (x2 - x1) / (y2 - y1) if y2 > y1 else _0
+    for row in range(top, bottom):
+        y = np.float32(row)
+        left = x0 + (y - y0) * long_slope
+        right = x0 + (y - y0) * upper if y < y1 else x1 + (y - y1) * lower
+        if right < left:
+            left, right = right, left
+        begin = np.int64(math.ceil(max(left, _0)))
+        count = np.int64(math.ceil(min(right, limit))) - begin
+        if count > 0:
+            value = v0 + a * (np.float32(begin) - x0) + b * (y - y0)
+            _draw_span(shadow, start + row * side + begin, count, a, value)
+
+
+@fast
+def _dilate(source: Any, tiles: int, reach: int, target: Any, start: int) -> None:
+    """The greatest value within ``reach`` tiles of each tile."""
+    across = np.empty(tiles * tiles, np.float32)
+    for y in range(tiles):
+        for x in range(tiles):
+            best = _FARTHEST
+            for k in range(max(x - reach, 0), min(x + reach + 1, tiles)):
+                best = max(best, source[y * tiles + k])
+            across[y * tiles + x] = best
+    for y in range(tiles):
+        for x in range(tiles):
+            target[start + y * tiles + x] = across[y * tiles + x]
+        for k in range(max(y - reach, 0), min(y + reach + 1, tiles)):
+            for x in range(tiles):
+                target[start + y * tiles + x] = max(target[start + y * tiles + x], across[k * tiles + x])
+
+
+@fast
+def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: Any, shadow: Any, coarse: Any) -> None:
+    """Draw the drawables ``chosen`` into a map, and its coarse maps.
+
+    Per tile these hold the greatest value within REACH tiles (first half of ``coarse``) and within one tile (second).
+
+    ``flat`` is working memory of three values per vertex. Triangles that come behind the light are left out.
+    """
+    side = np.int64(row[SIDE])
+    start = np.int64(row[START])
+    reach = np.int64(row[REACH])
+    for i in range(side * side):
+        shadow[start + i] = _FARTHEST
+    perspective = row[PERSPECTIVE] > _0
+    limit = np.float32(side)
+    m00, m01, m02, m03 = row[0], row[1], row[2], row[3]
+    m10, m11, m12, m13 = row[4], row[5], row[6], row[7]
+    m20, m21, m22, m23 = row[8], row[9], row[10], row[11]
+    sx, sy, ox, oy = row[SCALE_X], row[SCALE_Y], row[SHIFT_X], row[SHIFT_Y]
+    for c in range(len(chosen)):
+        m = chosen[c]
+        source = np.int64(draws[m, FIRST_VERTEX]) * PLACED
+        for v in range(draws[m, VERTICES]):
+            X, Y, Z = np.float32(placed[source]), np.float32(placed[source + 1]), np.float32(placed[source + 2])
+            source += PLACED
+            x = m00 * X + m01 * Y + m02 * Z + m03
+            y = m10 * X + m11 * Y + m12 * Z + m13
+            z = m20 * X + m21 * Y + m22 * Z + m23
+            if perspective:
+                value = _1 / z
+                x, y = x * value, y * value
+                if not (z > np.float32(1e-3)):
+                    value = np.float32(np.nan)
+            else:
+                value = -z
+            flat[3 * v] = x * sx + ox
+            flat[3 * v + 1] = y * sy + oy
+            flat[3 * v + 2] = value
+        back = np.float32(draws[m, CULL])
+        face = 3 * np.int64(draws[m, FACES_IN_POOL])
+        for _ in range(draws[m, FACES]):
+            i, j, k = 3 * faces[face], 3 * faces[face + 1], 3 * faces[face + 2]
+            face += 3
+            x0, y0, x1, y1, x2, y2 = flat[i], flat[i + 1], flat[j], flat[j + 1], flat[k], flat[k + 1]
+            ymin, ymax = min(y0, y1, y2), max(y0, y1, y2)
+            if not (math.ceil(max(ymin, _0)) < math.ceil(min(ymax, limit))):
+                continue
+            xmin, xmax = min(x0, x1, x2), max(x0, x1, x2)
+            if not (math.ceil(max(xmin, _0)) < math.ceil(min(xmax, limit))):
+                continue
+            if back != _0 and ((x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)) * back > _0:
+                continue
+            v0, v1, v2 = flat[i + 2], flat[j + 2], flat[k + 2]
+            if not (abs(v0) + abs(v1) + abs(v2) < np.float32(1e30)):
+                continue
+            _draw_triangle(shadow, start, side, x0, y0, v0, x1, y1, v1, x2, y2, v2)
+    tiles = side // TILE
+    first = start // (TILE * TILE)
+    rough = np.empty(tiles * tiles, np.float32)
+    for ty in range(tiles):
+        for tx in range(tiles):
+            best = _FARTHEST
+            for y in range(TILE):
+                at = start + (ty * TILE + y) * side + tx * TILE
+                for x in range(TILE):
+                    best = max(best, shadow[at + x])
+            rough[ty * tiles + tx] = best
+    half = len(coarse) // 2
+    _dilate(rough, tiles, reach, coarse, first)
+    _dilate(rough, tiles, 1, coarse, half + first)
