@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,6 +28,7 @@ from physics_scenes import (
 from simgen.assets.asset import Asset, CollisionShape, Inertia
 from simgen.errors import PhysicsError
 from simgen.geometry import quaternion_from_axis_angle, transform
+from simgen.physics.client import bullet, connect, quiet
 from simgen.physics.simulate import explain, simulate
 from simgen.scene.record import Pose
 
@@ -339,3 +341,47 @@ def test_a_camera_on_a_body_moves_with_it():
     height = trace.value[:, trace.columns.index("z")]
     np.testing.assert_allclose(height, 2.1 - G * trace.time**2 / 2, atol=G * 0.1 / 240)
     assert len(height) == 7
+
+
+def test_what_c_code_prints_is_kept_off_the_terminal_and_the_terminal_comes_back(capfd):
+    def fail(fd):
+        with quiet() as lines:
+            os.write(fd, b"b3Warning: noise\n\n")
+            kept.append(lines)
+            raise ValueError
+
+    kept: list[list[str]] = []
+    for fd in (1, 2):
+        with pytest.raises(ValueError):
+            fail(fd)
+    os.write(1, b"out")
+    os.write(2, b"err")
+    assert kept == [["b3Warning: noise"]] * 2
+    assert capfd.readouterr() == ("out", "err")
+
+
+def test_clients_are_given_back():
+    for _ in range(3):
+        with connect() as client:
+            assert bullet.isConnected(physicsClientId=client)
+        assert not bullet.isConnected(physicsClientId=client)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_memory_stays_flat_over_scenes(tmp_path):
+    # PyBullet keeps the mesh files that it has read, by name; every scene has files of its own.
+    points = np.random.default_rng(0).normal(size=(3000, 3))
+    text = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in points)
+    text += "".join(f"f {k} {k + 1} {k + 2}\n" for k in range(1, 2999))
+
+    def work(start, count):
+        for k in range(start, start + count):
+            path = tmp_path / f"{k}.obj"
+            path.write_text(text)
+            with connect() as client:
+                shape = bullet.createCollisionShape(bullet.GEOM_MESH, fileName=str(path), physicsClientId=client)
+                bullet.createMultiBody(0.0, shape, physicsClientId=client)
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+    before = work(0, 10)
+    assert work(10, 40) - before < 5
