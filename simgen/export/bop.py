@@ -5,8 +5,8 @@ https://github.com/thodan/bop_toolkit/blob/master/docs/bop_datasets_format.md, t
     <split>/<scene>/{rgb, depth, mask, mask_visib}/, scene_gt.json, scene_gt_info.json, scene_camera.json
     models/obj_000001.ply ..., models_info.json;  camera.json;  objects.json
 
-Millimetres, row-major matrices, the asset's own frame as the model's. ``obj_id`` stands for an asset at a certain
-scale, as BOP's models are rigid; ``objects.json``, which is ours, says which and of what category. As BOP's tools have
+Millimetres, row-major matrices, the asset's own frame as the model's. ``obj_id`` stands for an asset of a category at a
+certain scale, as BOP's models are rigid; ``objects.json``, which is ours, says which. As BOP's tools have
 it: boxes are (x, y, last - first column, last - first row), one less than the number of columns and rows, and
 (-1, -1, -1, -1) where nothing is visible; with JPEG images the split's folder ends in ``_pbr``. Visible pixels are
 those of the id image rather than those within some tolerance of the depth image.
@@ -36,17 +36,7 @@ from simgen.export.base import (
     stem,
 )
 from simgen.export.images import encode_color, encode_png, put, put_json
-from simgen.export.models import (
-    Model,
-    find_models,
-    load_assets,
-    model_ids,
-    model_info,
-    model_key,
-    ply,
-    the_texture,
-    vertices,
-)
+from simgen.export.models import Model, ModelKey, find_models, load_assets, model_ids, model_key
 from simgen.geometry import inverse
 from simgen.labels.frame import Frame
 from simgen.labels.rle import decode
@@ -108,6 +98,8 @@ def _write(settings: Settings, models: list[Model], unit: Unit, frames: Iterator
         for name, data in written.items():
             put(settings.out / folder / name, data)
             files.append(f"{folder}/{name}")
+    for name in ("mask", "mask_visib"):  # readers list them even where there are no objects
+        (settings.out / folder / name).mkdir(exist_ok=True)
     for name, content in (("scene_gt", gt), ("scene_gt_info", info), ("scene_camera", camera)):
         put_json(settings.out / folder / f"{name}.json", content)
         files.append(f"{folder}/{name}.json")
@@ -127,7 +119,7 @@ def _depth_steps(depth: NDArray[np.float32], scale: float) -> tuple[NDArray[np.u
     return np.where(far, 0, steps).astype(np.uint16), bool(far.any())
 
 
-def _pose(ids: Mapping[str, int], frame: Frame, k: int) -> dict[str, Any]:
+def _pose(ids: Mapping[ModelKey, int], frame: Frame, k: int) -> dict[str, Any]:
     objects = frame.objects
     T = objects.T_cam_obj[k]
     if not np.isfinite(T).all():
@@ -135,7 +127,7 @@ def _pose(ids: Mapping[str, int], frame: Frame, k: int) -> dict[str, Any]:
             f"object {k + 1} of frame {frame.index} has no pose, which BOP needs: it was imported from a format without"
         )
     return {
-        "obj_id": ids[model_key(objects.asset[k], objects.size[k].tolist())],
+        "obj_id": ids[model_key(objects, k)],
         "cam_R_m2c": T[:3, :3].ravel().tolist(),
         "cam_t_m2c": (T[:3, 3] * 1000).tolist(),
     }
@@ -201,6 +193,8 @@ def _finish(settings: Settings, models: list[Model], parts: Callable[[], Iterabl
 
 
 def _write_models(settings: Settings, models: list[Model]) -> Iterator[str]:
+    from simgen.export.ply import model_info, ply, the_texture, vertices  # slow to import, and workers do not need it
+
     assets = load_assets(settings, models)
     infos = {}
     for k, model in enumerate(models):

@@ -90,8 +90,9 @@ def _label(bounds: Mapping[str, Bounds], frame: Frame, k: int) -> str:
 
 def occlusion_level(px_visib: int, px_full: int, truncated: float) -> int:
     """KITTI's 0, 1 or 2 from the share of the silhouette inside the image that is hidden."""
-    hidden = 1 - px_visib / max(round(px_full * (1 - float(truncated))), 1)
-    return int(hidden >= PARTLY) + int(hidden >= LARGELY)
+    inside = round(int(px_full) * (1 - float(truncated)))
+    hidden = inside - int(px_visib)
+    return int(hidden >= PARTLY * inside > 0) + int(hidden >= LARGELY * inside > 0)
 
 
 def upright_box(

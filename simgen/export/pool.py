@@ -31,7 +31,9 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], workers: i
         return
     # Not forked from this process, which may hold open files and threads' locks.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), _leave_interrupts_to_the_parent)
+    context = multiprocessing.get_context(method)
+    context.set_forkserver_preload(["simgen.export.run"])
+    pool = ProcessPoolExecutor(workers, context, _leave_interrupts_to_the_parent)
     try:
         with _nameless_main():
             futures = [pool.submit(function, item) for item in items]

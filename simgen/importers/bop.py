@@ -88,7 +88,7 @@ def _scene(folder: Path) -> _Scene:
                 f"image {image} of {folder} is not in all of scene_gt, scene_gt_info and scene_camera with as many "
                 "objects: make them again with the BOP toolkit"
             )
-    if not (folder / "mask_visib").is_dir():
+    if any(gt.values()) and not (folder / "mask_visib").is_dir():
         raise DatasetError(f"{folder} has no mask_visib: make it with calc_gt_masks.py of the BOP toolkit")
     return _Scene(folder, gt, info, camera)
 
