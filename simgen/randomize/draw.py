@@ -32,7 +32,7 @@ class Draw:
     def one(self, factor: str, name: str, distribution: Distribution, label: str | None = None) -> Value:
         """One value, logged as ``label`` (default: ``name``)."""
         if distribution.uniforms:
-            u = self._uniforms(factor, name, 1, distribution.uniforms)[0]
+            u = self.uniforms(factor, name, 1, distribution.uniforms)[0]
             value = distribution.value(u, self.strengths[factor])
         else:
             value = distribution.nominal
@@ -43,7 +43,7 @@ class Draw:
         """A value for each of ``n`` items in order; those of the first items do not depend on ``n``."""
         if distribution.uniforms:
             strength = self.strengths[factor]
-            rows = self._uniforms(factor, name, n, distribution.uniforms)
+            rows = self.uniforms(factor, name, n, distribution.uniforms)
             values = [distribution.value(u, strength) for u in rows]
         else:
             values = [distribution.nominal] * n
@@ -51,19 +51,15 @@ class Draw:
         return values
 
     def uniforms(self, factor: str, name: str, n: int, d: int) -> list[list[float]]:
-        """Uniform deviates (n, d) for what no distribution describes; the caller logs what it makes of them."""
-        return self._uniforms(factor, name, n, d)
+        """Uniform deviates (n, d); a caller that makes something of them itself logs that."""
+        again = f"#{self.attempt}" if self.attempt and factor == "poses" else ""
+        rng = stream(self.seed, self.scene, f"{factor}/{name}{again}", self.frame)
+        rows: list[list[float]] = rng.random((n, d)).tolist()
+        return rows
 
     def note(self, factor: str, name: str, value: Value) -> None:
         """Log a drawn value."""
         self.log.setdefault(factor, {})[name] = _listed(value)
-
-    def _uniforms(self, factor: str, name: str, n: int, d: int) -> list[list[float]]:
-        again = f"#{self.attempt}" if self.attempt and factor == "poses" else ""
-        rows: list[list[float]] = (
-            stream(self.seed, self.scene, f"{factor}/{name}{again}", self.frame).random((n, d)).tolist()
-        )
-        return rows
 
 
 def _listed(value: Value) -> Value:
