@@ -98,12 +98,12 @@ def sky(
     halo = np.float32(0.86) * _falloff(apart, 0.0015) + np.float32(0.12) * _falloff(apart, 0.02)
     halo += np.float32(0.02) * _falloff(apart, 0.25)
     if clouds > 0:
-        cover = _clouds(x, y, z, clouds, seed)[..., None]
+        thickness = _clouds(x, y, z, clouds, seed)[..., None]
         light = np.float32(1.6) * (rim + top) / 2 + np.float32(0.05) * glow * (1 + 4 * _falloff(apart, 0.2))
         grey = np.float32(sum(w * float(c) for w, c in zip(LUMINANCE, (rim + top) / 2, strict=True)))
-        dark = np.float32(0.45) + np.float32(0.55) * (1 - cover * cover)
+        dark = np.float32(0.5) + np.float32(0.5) / (1 + 6 * thickness)
         body = (np.float32(0.35) * light + np.float32(0.65) * (light.mean(axis=-1, keepdims=True) + grey) / 2) * dark
-        opacity = np.clip(cover * np.float32(1.8), 0, 1) * np.clip(height * 8, 0, 1)
+        opacity = np.clip(thickness * 7, 0, 1) * np.clip(height * 8, 0, 1)
         air = air * (1 - opacity) + body * opacity
         halo = halo * (1 - np.float32(0.75) * opacity)
     air = air + glow * halo
@@ -204,7 +204,7 @@ def _ramp(value: F32) -> F32:
 
 
 def _clouds(x: F32, y: F32, z: F32, cover: float, seed: int) -> F32:
-    """Density 0...1 of a layer of clouds seen from below."""
+    """Thickness, 0 to about 0.6, of a layer of clouds seen from below."""
     random = rng.stream(seed, 0, "environment/clouds")
     lift = np.float32(1.2) / (np.clip(z, 0, 1) + np.float32(0.18))
     u, v = x * lift, y * lift
@@ -214,7 +214,7 @@ def _clouds(x: F32, y: F32, z: F32, cover: float, seed: int) -> F32:
         total += np.float32(amplitude) * _plane_noise(u * frequency, v * frequency, random)
         amplitude *= 0.55
     level = np.float32(0.72 - 0.55 * min(cover, 1.0))
-    return np.clip((total / np.float32(1.055) - level) * np.float32(4), 0, 1)
+    return np.maximum(total / np.float32(1.055) - level, 0)
 
 
 def _noise(x: F32, y: F32, z: F32, random: np.random.Generator) -> F32:
