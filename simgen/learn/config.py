@@ -106,7 +106,7 @@ class TrainConfig:
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     # side of the input, batch, learning rate, channels of the first stage
-    "classify": {"side": 64, "batch": 128, "lr": 3e-3, "width": 48},
+    "classify": {"side": 64, "batch": 64, "lr": 4e-3, "width": 32},
     "detect": {"side": 320, "batch": 8, "lr": 1.5e-3, "width": 24},
     "segment": {"side": 160, "batch": 16, "lr": 2e-3, "width": 16},
     "pose": {"side": 128, "batch": 32, "lr": 2e-3, "width": 32},
