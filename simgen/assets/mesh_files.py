@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 
 from simgen.assets.asset import Material
 from simgen.assets.gltf import read_gltf
@@ -79,6 +78,8 @@ def _read_stl(path: Path) -> tuple[F64, I64]:
 
 
 def _read_ply(path: Path) -> tuple[F64, I64, F64 | None]:
+    import trimesh  # half of what importing this package would cost, for a rare format
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mesh: Any = trimesh.load(path, process=False, force="mesh")
