@@ -116,13 +116,17 @@ def _drop(
     Where it would have to fall far it starts over the nearest place where it need not: what falls from a high stack
     jumps out of its bin.
     """
-    half = _half(item, R)
-    candidates = _near(point, 2) * _within(definition, support, half) + definition.center[:2]
-    candidates = np.column_stack([candidates, np.full(len(candidates), definition.center[2])])
-    places = candidates @ support.T[:3, :3].T + support.T[:3, 3]
+    within = _within(definition, support, _half(item, R))
     box = _box(np.zeros(3), support.T[:3, :3], R, item)
-    floor = np.maximum(occupied.top(places[:, None] + box, definition.gap), places[:, 2])
-    low = np.flatnonzero(floor - places[:, 2] <= _FALL)
+    # The search is only needed where the drawn point itself is too high.
+    for points in (lambda: point[None], lambda: _near(point, 2)):
+        candidates = points() * within + definition.center[:2]
+        candidates = np.column_stack([candidates, np.full(len(candidates), definition.center[2])])
+        places = candidates @ support.T[:3, :3].T + support.T[:3, 3]
+        floor = np.maximum(occupied.top(places[:, None] + box, definition.gap), places[:, 2])
+        low = np.flatnonzero(floor - places[:, 2] <= _FALL)
+        if len(low):
+            break
     chosen = low[0] if len(low) else np.argmin(floor)
     center = places[chosen].copy()
     center[2] = floor[chosen] + definition.height - box[0, 2]
