@@ -12,8 +12,10 @@ import pytest
 from analytic_scenes import HEIGHT, VIEWS, WIDTH, scenes, write_dataset
 
 from simgen.export import export
+from simgen.export.base import hidden_share
 from simgen.export.kitti import occlusion_level, upright_box
 from simgen.geometry import quaternion_from_axis_angle, transform
+from simgen.labels.rle import decode
 from simgen.shards.reader import Dataset
 
 FRAMES = VIEWS * len(scenes())
@@ -159,7 +161,14 @@ def test_an_object_on_its_head_has_a_heading_too() -> None:
     assert math.isfinite(ry)
 
 
-def test_occlusion_levels() -> None:
-    assert [occlusion_level(px, 100, 0.0) for px in (100, 91, 90, 51, 50, 1)] == [0, 0, 1, 1, 2, 2]
-    assert occlusion_level(50, 100, 0.5) == 0  # half of it is outside, what is inside is seen
-    assert occlusion_level(1, 1, 0.0) == 0
+def test_occlusion_levels(dataset: Path) -> None:
+    assert [occlusion_level(hidden) for hidden in (0.0, 0.09, 0.1, 0.49, 0.5, 0.99)] == [0, 0, 1, 1, 2, 2]
+    with Dataset(dataset) as data:
+        cut = data[14]  # two bodies cut by the border, with nothing in front of them
+        piled = data[18]
+    assert (cut.objects.truncated > 0.4).all()
+    assert [hidden_share(cut, k) for k in (0, 1)] == [0, 0]
+    for k in np.flatnonzero(piled.objects.px_full > 0):
+        inside = decode(piled.objects.mask_full[k], HEIGHT, WIDTH)
+        behind = np.count_nonzero(inside & (piled.images["instance"] != k + 1))
+        assert hidden_share(piled, k) == pytest.approx(behind / max(inside.sum(), 1))

@@ -112,6 +112,13 @@ def size_of(frame: Frame) -> tuple[int, int]:
     return int(image.shape[0]), int(image.shape[1])
 
 
+def hidden_share(frame: Frame, row: int) -> float:
+    """The share of an object's silhouette inside the image that something hides."""
+    objects = frame.objects
+    inside = max(round(int(objects.px_full[row]) * (1 - float(objects.truncated[row]))), 1)
+    return max(inside - int(objects.px_visib[row]), 0) / inside
+
+
 def visible_mask(frame: Frame, row: int) -> tuple[NDArray[np.bool_], int, int]:
     """The visible pixels of an object, cropped to its visible box, and the column and row of the crop's corner."""
     x, y, w, h = (int(v) for v in frame.objects.bbox_visib[row])

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.errors import DatasetError
-from simgen.export.base import Format, Part, Settings, Unit, refuse_distortion, selected, size_of, stem
+from simgen.export.base import Format, Part, Settings, Unit, hidden_share, refuse_distortion, selected, size_of, stem
 from simgen.export.images import encode_color, put
 from simgen.export.keypoints import box_points
 from simgen.export.models import Bounds, asset_bounds
@@ -80,7 +80,7 @@ def _label(bounds: Mapping[str, Bounds], frame: Frame, k: int) -> str:
     alpha = _wrapped(turn - math.atan2(cx, cz))
     numbers = [
         f"{objects.truncated[k]:.2f}",
-        str(occlusion_level(objects.px_visib[k], objects.px_full[k], objects.truncated[k])),
+        str(occlusion_level(hidden_share(frame, k))),
         f"{alpha:.4f}",
         *(f"{v:.2f}" for v in box),
         *(f"{v:.4f}" for v in (tall, wide, length, cx, cy, cz, turn)),
@@ -88,11 +88,9 @@ def _label(bounds: Mapping[str, Bounds], frame: Frame, k: int) -> str:
     return " ".join(numbers)
 
 
-def occlusion_level(px_visib: int, px_full: int, truncated: float) -> int:
+def occlusion_level(hidden: float) -> int:
     """KITTI's 0, 1 or 2 from the share of the silhouette inside the image that is hidden."""
-    inside = round(int(px_full) * (1 - float(truncated)))
-    hidden = inside - int(px_visib)
-    return int(hidden >= PARTLY * inside > 0) + int(hidden >= LARGELY * inside > 0)
+    return int(hidden >= PARTLY) + int(hidden >= LARGELY)
 
 
 def upright_box(

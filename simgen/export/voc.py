@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-from simgen.export.base import Format, Part, Settings, Unit, selected, size_of, stem
+from simgen.export.base import Format, Part, Settings, Unit, hidden_share, selected, size_of, stem
 from simgen.export.images import encode_color, put
 from simgen.labels.frame import Frame
 
@@ -45,16 +45,14 @@ def _annotation(settings: Settings, frame: Frame, rows: list[int]) -> bytes:
     _add(root, segmented=0)
     objects = frame.objects
     for k in rows:
-        truncated = float(objects.truncated[k])
-        inside = max(round(int(objects.px_full[k]) * (1 - truncated)), 1)
         x, y, w, h = objects.bbox_visib[k].tolist()
         item = ElementTree.SubElement(root, "object")
         _add(
             item,
             name=names[int(objects.category_id[k])],
             pose="Unspecified",
-            truncated=int(truncated >= TRUNCATED),
-            occluded=int(1 - int(objects.px_visib[k]) / inside >= OCCLUDED),
+            truncated=int(objects.truncated[k] >= TRUNCATED),
+            occluded=int(hidden_share(frame, k) >= OCCLUDED),
             difficult=0,
         )
         _add(ElementTree.SubElement(item, "bndbox"), xmin=x + 1, ymin=y + 1, xmax=x + w, ymax=y + h)
