@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.assets.asset import Material, Mesh
+from simgen.render.silhouette import Silhouette
 from simgen.scene.record import LightRecord
 
 Mat4 = NDArray[np.float64]
@@ -120,6 +121,10 @@ class Renderer(Protocol):
         Each image depends on its own snapshot only, bit for bit. Raises RenderError for a pass that is not in
         ``self.passes``.
         """
+        ...
+
+    def silhouettes(self, snapshot: Snapshot) -> list[Silhouette]:
+        """The full silhouette of every instance id 1...K of a snapshot, as if nothing stood in front of it."""
         ...
 
     def close(self) -> None:

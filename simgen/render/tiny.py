@@ -32,6 +32,8 @@ from simgen.errors import RenderError, near_match
 from simgen.geometry import inverse, quaternion_from_rotation
 from simgen.physics.client import bullet, connect
 from simgen.render.base import Buffers, Camera, Drawable, Snapshot
+from simgen.render.raster import RasterRenderer
+from simgen.render.silhouette import Silhouette
 from simgen.render.tiny_light import ENCODED, LINEAR, Lighting, background, encode, light_distance, lighting
 from simgen.render.tiny_mesh import triangles
 
@@ -58,6 +60,7 @@ class TinyRenderer:
 
     def __init__(self) -> None:
         self._client: _Client | None = None
+        self._raster: RasterRenderer | None = None
 
     def render(self, snapshots: Sequence[Snapshot], passes: Sequence[str]) -> Buffers:
         """Compute ``passes`` of all ``snapshots``, whose cameras share one image size.
@@ -75,11 +78,18 @@ class TinyRenderer:
         images = [self._image(snapshot, passes) for snapshot in snapshots]
         return Buffers({name: np.stack([image[name] for image in images]) for name in passes} if images else {})
 
+    def silhouettes(self, snapshot: Snapshot) -> list[Silhouette]:
+        """The full silhouettes, by ``raster``'s coverage rule: TinyRenderer draws only what nothing stands before."""
+        if self._raster is None:
+            self._raster = RasterRenderer()
+        return self._raster.silhouettes(snapshot)
+
     def close(self) -> None:
         """Free what is resident."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        for resident in (self._client, self._raster):
+            if resident is not None:
+                resident.close()
+        self._client = self._raster = None
 
     def _image(self, snapshot: Snapshot, passes: Sequence[str]) -> dict[str, NDArray[np.generic]]:
         if self._client is not None and self._client.resident > RESIDENT_BYTES:
