@@ -53,6 +53,7 @@ class Library:
         found = [entry for path in self.paths for entry in index(path)]
         for entry in [*found, *(bundled.entries() if builtin else [])]:
             self._entries[entry.kind].setdefault(entry.name, entry)
+        self._matches: dict[tuple[Kind, tuple[str, ...]], list[str]] = {}
         self._kept = _Kept(cache_bytes)
 
     def assets(self, patterns: str | Sequence[str]) -> list[str]:
@@ -105,9 +106,13 @@ class Library:
         return digest.hexdigest()[:32]
 
     def _matching(self, kind: Kind, patterns: str | Sequence[str]) -> list[str]:
-        several = [patterns] if isinstance(patterns, str) else list(patterns)
-        names = self._entries[kind]
-        return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in several))
+        several = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        if (kind, several) not in self._matches:
+            # Sampling asks the same of thousands of names in every scene.
+            names = self._entries[kind]
+            found = sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in several))
+            self._matches[kind, several] = found
+        return list(self._matches[kind, several])
 
     def _entry(self, kind: Kind, name: str) -> Entry:
         entry = self._entries[kind].get(name)
