@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,8 @@ from simgen.errors import DatasetError
 from simgen.export import FORMATS, Exported, export
 from simgen.export import run as running
 from simgen.export.folder import STATE
+from simgen.export.images import put
+from simgen.export.pool import spread
 from simgen.export.split import assign, parse_split
 from simgen.shards import manifest as manifests
 from simgen.shards.verify import verify
@@ -169,6 +175,35 @@ def test_selection_by_category_and_visibility(dataset: Path, tmp_path: Path) -> 
     wanted = [a for a in everything if a["category_id"] in (1, 5) and a["visib_fract"] >= np.float32(0.6)]
     assert 0 < len(wanted) < len(everything)
     assert chosen == wanted  # ids included
+
+
+def test_an_export_that_was_killed_goes_on(dataset: Path, tmp_path: Path) -> None:
+    export(dataset, tmp_path / "whole", "webdataset", frames_per_tar=1, workers=1)
+    code = (
+        "import sys, time; from simgen.export import export\n"
+        "export(sys.argv[1], sys.argv[2], 'webdataset', frames_per_tar=1, workers=1,"
+        " progress=lambda *_: (print(flush=True), time.sleep(0.1)))"
+    )
+    command = [sys.executable, "-c", code, str(dataset), str(tmp_path / "cut")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(5):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    again = export(dataset, tmp_path / "cut", "webdataset", frames_per_tar=1, workers=1)
+    assert 0 < again.made < FRAMES
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_worker_that_dies_is_told() -> None:
+    with pytest.raises(DatasetError, match="a worker process died"):
+        list(spread(os._exit, [3, 3, 3], 2))
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DatasetError, match=r"cannot write .*: (Not a directory|File exists)"):
+        put(tmp_path / "file" / "a.png", b"x")
 
 
 class TestSplit:
