@@ -217,6 +217,7 @@ def _first_pixel(data: Dataset) -> int:
     return int(data[9].images["rgb"][0, 0, 0])
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # what DataLoader does all the same
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_dataset_with_open_files_serves_other_processes(dataset: Path, method: str) -> None:
     """As DataLoader workers get it: by fork after the parent has read, or pickled."""
@@ -234,6 +235,7 @@ def _read_inherited(connection: multiprocessing.connection.Connection, data: Dat
     connection.send((pixel, fresh))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_no_handle_crosses_a_fork(dataset: Path) -> None:
     context = multiprocessing.get_context("fork")
     with Dataset(dataset) as data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from simgen.generate.source import Facts
 from simgen.geometry import transform
 from simgen.labels.frame import Frame
 from simgen.physics.simulate import explain, simulate
-from simgen.render import create
+from simgen.render import create, raster
 from simgen.scene.record import (
     BodyRecord,
     CameraRecord,
@@ -28,6 +29,8 @@ from simgen.scene.record import (
     WorldRecord,
 )
 from simgen.scene.state import BodyState, SceneState, Simulation
+
+_log = logging.getLogger("simgen")
 
 
 class SceneSource:
@@ -68,6 +71,8 @@ class SceneSource:
 
     def warm_up(self) -> None:
         """Compute two small images of a box, without physics and files: this compiles what Numba has to compile."""
+        if self.renderer.name == "raster":
+            raster.warm_up(lambda: _log.info("compiling the renderer: about a minute, once for this version"))
         record, simulation = _box()
         library = Library()
         for _ in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
