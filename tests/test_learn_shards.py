@@ -14,6 +14,7 @@ from learn_data import write_dataset
 from simgen.errors import DatasetError
 from simgen.labels.frame import Frame
 from simgen.learn.errors import LearnError
+from simgen.learn.sample import Joined, Subset
 from simgen.learn.shard_source import ShardSource, azimuth
 from simgen.learn.shards import ShardDataset, ShardFiles, order
 from simgen.learn.split import first, split
@@ -150,5 +151,11 @@ def test_a_split_divides_whole_groups_and_smaller_choices_are_within_larger_ones
     assert len(kept) + len(held) == FRAMES
     assert len(held) == 8  # two of the seven scenes of four
     assert not {kept.group(k) for k in range(len(kept))} & {held.group(k) for k in range(len(held))}
-    assert split(source, 0.3, seed=1)[1].indices == held.indices
+    again = split(source, 0.3, seed=1)[1]
+    assert isinstance(held, Subset)
+    assert isinstance(again, Subset)
+    assert again.indices == held.indices
+    joined, apart = split(Joined([source, source], [1, 2]), 0.3, seed=1)
+    assert isinstance(joined, Joined)
+    assert (joined.weights, len(joined), len(apart)) == ((1, 2), 2 * len(kept), 2 * len(held))
     assert set(first(source, 5, 0).indices) < set(first(source, 9, 0).indices)

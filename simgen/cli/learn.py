@@ -199,7 +199,7 @@ def _application(arguments: Sequence[str], name: str, schema: type[Job], run: Ca
     if not arguments or any(a in ("-h", "--help") for a in arguments):
         print(usage)
         return 0 if arguments else 2
-    _check([a for a in arguments if not a.startswith("-")], schema)
+    _check(_overrides(arguments), schema)
     ConfigStore.instance().store(name=f"simgen_{name}", node=_node(schema))
 
     def task(composed: DictConfig) -> None:
@@ -218,6 +218,18 @@ def _application(arguments: Sequence[str], name: str, schema: type[Job], run: Ca
     finally:
         sys.argv = before
     return 0
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The arguments without Hydra's flags and what belongs to them."""
+    found = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"):
+            next(remaining, None)
+        elif not argument.startswith("-"):
+            found.append(argument)
+    return found
 
 
 def _node(schema: type[Any]) -> dict[str, Any]:

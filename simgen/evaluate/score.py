@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simgen.evaluate import slices as slicing
 from simgen.evaluate.bootstrap import intervals
@@ -13,7 +14,7 @@ from simgen.evaluate.metrics.classify import ClassifyTally
 from simgen.evaluate.metrics.detect import DetectTally
 from simgen.evaluate.metrics.pose import Calibration, PoseTally
 from simgen.evaluate.metrics.segment import SegmentTally
-from simgen.evaluate.metrics.tally import Tally
+from simgen.evaluate.metrics.tally import Figures, Tally, Weights
 from simgen.evaluate.results import Figure, Results, Slice
 from simgen.learn.errors import LearnError
 from simgen.learn.model import Model, predict
@@ -45,7 +46,7 @@ def scorer(model: Model, val: Source) -> Score:
         count.add(sample, prediction)
     if isinstance(count, PoseTally) and model.target == "azimuth":
         count.calibration = count.calibrate()
-    value = count.figures(np.ones(len(val)))[count.primary]
+    value = count.score(np.ones(len(val)))
     value = value if np.isfinite(value) else 0.0 if count.larger_is_better else 180.0
     return Score(count.primary, value) if count.larger_is_better else Score(f"minus {count.primary}", -value)
 
@@ -62,8 +63,8 @@ def evaluate(
     """All figures of ``model`` on ``source`` with 95 % intervals, by class, by slice and by image.
 
     ``calibration`` are samples that fix what may be fixed without touching ``source``: the zero and the sense of
-    rotation of measured azimuths, and the score from which a detection counts. Without it azimuths are taken as they are and the
-    threshold is 0.3. Raises LearnError when the classes differ or nothing can be scored.
+    rotation of measured azimuths, and the score from which a detection counts. Without it azimuths are taken as they
+    are and the threshold is 0.3. Raises LearnError when the classes differ or nothing can be scored.
     """
     if source.classes != model.classes:
         raise LearnError(
@@ -126,6 +127,9 @@ def _plain(calibration: Calibration) -> dict[str, float]:
     return {"offset_deg": float(np.degrees(calibration.offset)), "direction": calibration.direction}
 
 
-def _sliced(count: Tally, groups: list[str], mask: Any, seed: int) -> Figure:
-    value = count.figures(mask.astype(np.float64))[count.primary]
-    return Figure(value, *intervals(count.figures, groups, SLICE_DRAWS, seed, mask)[count.primary])
+def _sliced(count: Tally, groups: list[str], mask: NDArray[np.bool_], seed: int) -> Figure:
+    def primary(weights: Weights) -> Figures:
+        return {count.primary: count.score(weights)}
+
+    value = count.score(mask.astype(np.float64))
+    return Figure(value, *intervals(primary, groups, SLICE_DRAWS, seed, mask)[count.primary])

@@ -47,6 +47,19 @@ def _pass(seed: int, number: int, count: int) -> NDArray[np.int64]:
     return stream(seed, number, "learn/order").permutation(count)
 
 
+class _Plan:
+    """The items of each of some steps, made when asked for."""
+
+    def __init__(self, config: TrainConfig, count: int, weight: NDArray[np.float64] | None, steps: range) -> None:
+        self.config, self.count, self.weight, self.steps = config, count, weight, steps
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (_indices(self.config, self.count, self.weight, step) for step in self.steps)
+
+
 class Collated:
     """Items by lists of indices, stacked to tensors."""
 
@@ -62,7 +75,7 @@ def batches(
     items: Items, config: TrainConfig, weight: NDArray[np.float64] | None, first: int, steps: int
 ) -> Iterator[dict[str, Tensor]]:
     """The batches of steps ``first`` to ``steps``, stacked as tensors on the CPU."""
-    plan = [_indices(config, len(items), weight, step) for step in range(first, steps)]
+    plan = _Plan(config, len(items), weight, range(first, steps))
     if config.workers == 0:
         # PyTorch draws from its global generator to seed each DataLoader; without workers there is no need for one.
         kept = Collated(Cached(items, config.cache_gb * 1e9))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 
 from simgen.learn.errors import LearnError
 
 
 def torch(what: str = "training and prediction") -> None:
-    """Raise LearnError unless PyTorch can be imported; ``what`` needs it."""
+    """Raise LearnError unless PyTorch can be imported; ``what``, in plural, needs it."""
     package("torch", what)
 
 
-def package(name: str, what: str) -> None:
-    """Raise LearnError unless the package ``name`` can be imported; ``what`` says what needs it, in plural."""
+def package(name: str, what: str) -> ModuleType:
+    """The package ``name``; raises LearnError when it cannot be imported. ``what`` says what needs it, in plural."""
     try:
-        importlib.import_module(name)
+        return importlib.import_module(name)
     except ImportError:
         raise LearnError(f"{what} need the package {name}; install it with: pip install 'simgen[learn]'.") from None

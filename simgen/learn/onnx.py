@@ -59,10 +59,8 @@ def export(model: Model, path: str | os.PathLike[str]) -> None:
 
     Needs the packages onnx and onnxscript; raises LearnError without them or when the file cannot be written.
     """
-    need.package("onnx", "exports to ONNX")
+    onnx = need.package("onnx", "exports to ONNX")
     need.package("onnxscript", "exports to ONNX")
-    import onnx
-
     deployed = Deployed(model).eval().cpu()
     example = torch.zeros(2, 3, model.input.height, model.input.width)
     names = OUTPUTS[deployed.task]

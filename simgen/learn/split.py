@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from simgen.learn.sample import Source, Subset
+from simgen.learn.sample import Joined, Source, Subset
 from simgen.rng import stream
 
 
-def split(source: Source, fraction: float, seed: int) -> tuple[Subset, Subset]:
+def split(source: Source, fraction: float, seed: int) -> tuple[Source, Source]:
     """``source`` in two parts, the second with about ``fraction`` of its groups, drawn by ``seed``; no group in both.
 
-    Both parts have at least one sample when there are two groups; with a single group its samples are divided.
+    Both parts have at least one sample when there are two groups; with a single group its samples are divided. Of
+    several sources joined, each is divided, so that their weights hold for what is kept.
     """
+    if isinstance(source, Joined):
+        parts = [split(part, fraction, seed) for part in source.sources]
+        return Joined([kept for kept, _ in parts], source.weights), Joined([held for _, held in parts])
     groups: dict[str, list[int]] = {}
     for index in range(len(source)):
         groups.setdefault(source.group(index), []).append(index)

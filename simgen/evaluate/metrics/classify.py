@@ -61,6 +61,10 @@ class ClassifyTally:
         count = len(self.classes)
         return np.bincount(label * count + probabilities.argmax(1), minlength=count * count).reshape(count, count)
 
+    def score(self, weights: Weights) -> float:
+        """See ``Tally``."""
+        return self.figures(weights)[self.primary]
+
     def per_class(self) -> list[dict[str, Any]]:
         """Recall, precision and the class that is most often given instead."""
         table = self.confusion()

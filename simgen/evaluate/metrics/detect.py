@@ -78,6 +78,10 @@ class DetectTally:
                 figures[f"AP_{name}"], figures[f"AR_{name}"] = mean(precision.ravel()), mean(recall.ravel())
         return figures | self._counts(weights)
 
+    def score(self, weights: Weights) -> float:
+        """See ``Tally``."""
+        return mean(np.array([_curve(entry, weights, 1)[0][0] for entry in self._matched()["all"]]))
+
     def best_threshold(self) -> float:
         """The score at which precision and recall at an IoU of 0.5 have the largest harmonic mean (F1)."""
         entries = self._matched()["all"]
@@ -237,21 +241,24 @@ def _collect(results: list[dict[str, Any] | None]) -> _Matched:
     )
 
 
-def _curve(entry: _Matched, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Average precision (T,) and recall (T,) of one class, as ``COCOeval.accumulate``; NaN without objects."""
+def _curve(entry: _Matched, weights: Weights, ious: int = len(IOUS)) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Average precision (T,) and recall (T,) of one class, as ``COCOeval.accumulate``; NaN without objects.
+
+    T is the number of ``ious`` from the lowest on.
+    """
     total = float(weights @ entry.objects)
     if total == 0:
-        nothing = np.full(len(IOUS), np.nan)
+        nothing = np.full(ious, np.nan)
         return nothing, nothing
     weight = weights[entry.image]
-    hits, misses = (entry.hit * weight).cumsum(1), (entry.miss * weight).cumsum(1)
+    hits, misses = (entry.hit[:ious] * weight).cumsum(1), (entry.miss[:ious] * weight).cumsum(1)
     recall = hits / total
     precision = hits / np.maximum(hits + misses, np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-    average = np.zeros(len(IOUS))
-    for t in range(len(IOUS)):
+    average = np.zeros(ious)
+    for t in range(ious):
         at = np.searchsorted(recall[t], RECALLS, side="left")
         # A recall that is never reached has the precision 0 that is appended.
         average[t] = np.append(precision[t], 0)[at].mean()
-    reached = recall[:, -1] if recall.shape[1] else np.zeros(len(IOUS))
+    reached = recall[:, -1] if recall.shape[1] else np.zeros(ious)
     return average, reached

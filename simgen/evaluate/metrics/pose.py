@@ -85,6 +85,10 @@ class PoseTally:
             **shares,
         }
 
+    def score(self, weights: Weights) -> float:
+        """See ``Tally``."""
+        return self.figures(weights)[self.primary]
+
     def per_class(self) -> list[dict[str, Any]]:
         """Objects and median error of each class."""
         errors, label = self.errors(), np.array(self._label, np.int64)

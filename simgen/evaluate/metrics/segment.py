@@ -55,6 +55,10 @@ class SegmentTally:
             "pixel_accuracy": ratio(float(np.trace(table)), float(table.sum())),
         }
 
+    def score(self, weights: Weights) -> float:
+        """See ``Tally``."""
+        return self.figures(weights)[self.primary]
+
     def per_class(self) -> list[dict[str, Any]]:
         """IoU and outline F measure of each class."""
         overlap = _overlap(np.sum(self._tables, axis=0))

@@ -31,6 +31,10 @@ class Tally(Protocol):
         """All figures when image k counts ``weights[k]`` times."""
         ...
 
+    def score(self, weights: Weights) -> float:
+        """The primary figure alone, which is cheaper."""
+        ...
+
     def per_class(self) -> list[dict[str, Any]]:
         """For each class its name, how often it occurs, and its own figures."""
         ...

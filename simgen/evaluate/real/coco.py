@@ -23,11 +23,15 @@ def matches(root: Path) -> bool:
 
 
 def find(root: Path) -> Path | None:
-    """The COCO file of a folder: the first JSON in it or in its ``annotations`` that has images and annotations."""
+    """The COCO file of a folder: the first JSON in it or in its ``annotations`` that has images and annotations.
+
+    Files called instances_... come before others, which in COCO's own folders are captions and keypoints.
+    """
     if root.is_file():
         return root if root.suffix == ".json" else None
     places = [root, root / "annotations"]
-    for file in (f for place in places if place.is_dir() for f in sorted(place.glob("*.json"))):
+    found = [file for place in places if place.is_dir() for file in sorted(place.glob("*.json"))]
+    for file in sorted(found, key=lambda file: not file.name.startswith("instances")):
         try:
             with file.open(encoding="utf-8") as text:
                 head = text.read(1 << 16)
@@ -87,8 +91,9 @@ def _add(entry: dict[str, Any], names: dict[Any, str], annotations: dict[Any, li
 
 
 def _image(file: Path, name: str) -> Path | None:
-    """The image file: beside the JSON, in ``images`` or one folder up."""
-    for folder in (file.parent, file.parent / "images", file.parent.parent, file.parent.parent / "images"):
+    """The image file: beside the JSON, in ``images``, one folder up, or in val2017 for instances_val2017.json."""
+    up = file.parent.parent
+    for folder in (file.parent, file.parent / "images", up, up / "images", up / file.stem.split("_")[-1]):
         if (folder / name).is_file():
             return folder / name
     return None

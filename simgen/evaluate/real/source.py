@@ -172,6 +172,9 @@ def _detect(folder: Path) -> str:
     below = list(folder.rglob("*"))[:100_000] if folder.is_dir() else []
     if not any(image_files(p) for p in (folder, *(p for p in below if p.is_dir())) if p.is_dir()):
         raise LearnError(f"{folder} has no images; give a folder of class folders, COCO, VOC, YOLO, BOP or masks.")
+    inside = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and any(f.matches(p) for f in FORMATS.values())]
+    if inside:
+        raise LearnError(f"{folder} holds several sets ({', '.join(inside)}); give one of them, {folder / inside[0]}.")
     raise LearnError(
         f"{folder} has images, but no labels in a known format ({', '.join(FORMATS)}); see the README for how each "
         "is laid out."
