@@ -77,6 +77,15 @@ def test_workers_do_not_change_arrays(dataset: Path, tmp_path: Path) -> None:
     assert_same(dataset, tmp_path / "d")
 
 
+def test_the_reference_renderer_too(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        more = [f"workers={workers}", "frames=8", "output.frames_per_shard=4", f"out={tmp_path / str(workers)}"]
+        render(config("renderer=tiny", *more))
+    assert_same(tmp_path / "1", tmp_path / "2")
+    assert verify(tmp_path / "1") == []
+    assert replay(tmp_path / "1", 5) == []
+
+
 def test_a_scene_in_python_is_the_scene_in_the_dataset(dataset: Path, source: SceneSource) -> None:
     result = scene_frames(source.config, source.library, source.renderer, 0)
     assert len(result.frames) == frames_per_scene(source.config)
