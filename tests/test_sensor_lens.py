@@ -156,6 +156,12 @@ def test_all_passes_stay_in_step(table: Remap) -> None:
     np.testing.assert_array_equal(out["normal"][..., 0], table.nearest.astype(np.float32))
     np.testing.assert_array_equal(out["pair"][..., 1], table.nearest)
     assert out["normal"].dtype == np.float32
+    room = {"instance": np.empty_like(out["instance"])}
+    again = distort({"instance": index, "normal": normal}, table, room)
+    assert again["instance"] is room["instance"]
+    np.testing.assert_array_equal(again["instance"], out["instance"])
+    with pytest.raises(RenderError, match='"instance"'):
+        distort({"instance": index}, table, {"instance": room["instance"][:5]})
 
 
 def test_colour_is_interpolated_at_the_ray(table: Remap) -> None:

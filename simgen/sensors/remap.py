@@ -153,13 +153,16 @@ class RemapCache:
         return table
 
 
-def distort(images: dict[str, NDArray[Any]], remap: Remap) -> dict[str, NDArray[Any]]:
+def distort(
+    images: dict[str, NDArray[Any]], remap: Remap, out: dict[str, NDArray[Any]] | None = None
+) -> dict[str, NDArray[Any]]:
     """All passes of an undistorted image (h, w[, C]) as the lens sees them (H, W[, C]).
 
     "rgb" is interpolated linearly, and averaged over the pixel's footprint where the lens shrinks the image. Flow is
     recomputed between where the lens puts the start and the end of each motion (the lens being the same at both
     times). Every other pass takes the value of the nearest source pixel. What sees nothing is 0. A lens without
-    distortion gives the arrays back as they are. Raises RenderError when an image is not of the source's size.
+    distortion gives the arrays back as they are. Passes named in ``out`` are written into its contiguous arrays, which
+    spares fresh memory a frame. Raises RenderError when an image is not of the source's size, or ``out`` not of its.
     """
     lens, source = remap.lens, remap.source
     for name, image in images.items():
@@ -171,12 +174,18 @@ def distort(images: dict[str, NDArray[Any]], remap: Remap) -> dict[str, NDArray[
             )
     if not lens.distorts and (source.width, source.height, source.cx) == (lens.width, lens.height, lens.cx):
         return dict(images)
-    return {name: _warp(name, np.ascontiguousarray(image), remap) for name, image in images.items()}
+    return {
+        name: _warp(name, np.ascontiguousarray(image), remap, (out or {}).get(name)) for name, image in images.items()
+    }
 
 
-def _warp(name: str, image: NDArray[Any], remap: Remap) -> NDArray[Any]:
+def _warp(name: str, image: NDArray[Any], remap: Remap, out: NDArray[Any] | None) -> NDArray[Any]:
     lens, source = remap.lens, remap.source
-    out = np.empty((lens.height, lens.width, *image.shape[2:]), image.dtype)
+    shape = (lens.height, lens.width, *image.shape[2:])
+    if out is None:
+        out = np.empty(shape, image.dtype)
+    elif out.shape != shape or out.dtype != image.dtype or not out.flags.c_contiguous:
+        raise RenderError(f'the array for pass "{name}" must be {shape} {image.dtype}, contiguous; it is {out.shape}')
     if name in COLOUR_PASSES:
         rounding = np.float32(0.5 if np.issubdtype(image.dtype, np.integer) else 0.0)
         _interpolate(
