@@ -16,7 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import njit
+
+ix = np.uint64
+"""Marks an index as not negative. Numba would otherwise test for wrap-around, which keeps LLVM from vectorizing."""
 
 COLOUR_FLAGS = {"contract", "reassoc", "arcp", "nsz", "afn"}
 
@@ -32,8 +36,8 @@ def _digest() -> str:
     return total.hexdigest()
 
 
-def _compile(function: Function, fastmath: Any) -> Any:
-    dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+def _compile(function: Function, fastmath: Any, forceinline: bool) -> Any:
+    dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath, forceinline=forceinline)(function)
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = _digest()
@@ -42,12 +46,16 @@ def _compile(function: Function, fastmath: Any) -> Any:
 
 def strict(function: Function) -> Any:
     """Compile ``function`` with IEEE arithmetic exactly as written."""
-    return _compile(function, False)
+    return _compile(function, False, forceinline=False)
 
 
 def fast(function: Function) -> Any:
-    """Compile ``function`` with relaxed arithmetic; for colour only."""
-    return _compile(function, COLOUR_FLAGS)
+    """Compile ``function`` with relaxed arithmetic; for colour only.
+
+    Always inlined: of a helper that is called there are several copies, each rounded as its surroundings allow, and the
+    process that compiles may run another copy than those that load the compiled code from disk.
+    """
+    return _compile(function, COLOUR_FLAGS, forceinline=True)
 
 
 def is_cached(dispatcher: Any) -> bool:
