@@ -45,12 +45,14 @@ def verify(parser: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from simgen.shards.verify import verify as check
 
-        problems = check(args.dataset)
+        found = check(args.dataset)
+        problems = [problem for problem in found if not problem.note]
         if args.json:
-            print(json.dumps({"ok": not problems, "problems": [{"shard": p.shard, "what": p.what} for p in problems]}))
+            listed = [{"shard": p.shard, "what": p.what, "note": p.note} for p in found]
+            print(json.dumps({"ok": not problems, "problems": listed}))
         else:
-            for problem in problems:
-                print(f"{problem.shard}: {problem.what}")
+            for problem in found:
+                print(f"{'note: ' if problem.note else ''}{problem.shard}: {problem.what}")
             if problems:
                 print(f"{len(problems)} problem(s); run `simgen render` again with the same settings to repair.")
             else:
