@@ -50,9 +50,9 @@ def test_a_crop_has_its_margin_and_a_cropped_picture_gets_none() -> None:
     assert (show(image + 1, outside, InputConfig(20, 20))[-4:] == FILL).all()
 
 
-def batch_of(task: str, count: int = 12) -> dict[str, torch.Tensor]:
-    source = squares(count, side=64, most=4)
-    items = Items(source, task, InputConfig(64, 64, crop="image"))
+def batch_of(task: str, count: int = 12, side: int = 64) -> dict[str, torch.Tensor]:
+    source = squares(count, side=side, most=4)
+    items = Items(source, task, InputConfig(side, side, crop="image"))
     chosen = [items[k] for k in range(count)]
     return {name: torch.from_numpy(np.stack([item[name] for item in chosen])) for name in chosen[0]}
 
@@ -62,14 +62,16 @@ def batch_of(task: str, count: int = 12) -> dict[str, torch.Tensor]:
     [
         AugmentConfig(rotate_deg=0, scale=0.3, stretch=0.2, shift=0.2, flip_x=True, flip_y=True),
         AugmentConfig(rotate_deg=0, scale=0.2, stretch=0, shift=0.1, quarter_turns=True),
+        AugmentConfig(rotate_deg=0, scale=0, stretch=0, shift=0, window=0.5),
     ],
 )
 def test_boxes_stay_on_their_pixels(config: AugmentConfig) -> None:
     for field in ("exposure", "contrast", "saturation", "tint", "noise", "blur"):
         setattr(config, field, 0)
-    batch = batch_of("detect")
+    batch = batch_of("detect", side=128)
     moved = augment(batch, config, torch.Generator().manual_seed(1))
-    assert moved["image"].shape == (12, 3, 64, 64)
+    side = int(128 * config.window)
+    assert moved["image"].shape == (12, 3, side, side)
     checked = 0
     for image, boxes, labels in zip(moved["image"], moved["boxes"], moved["labels"], strict=True):
         pixels = image.numpy().transpose(1, 2, 0)

@@ -21,10 +21,12 @@ KEPT_AREA = 0.25
 
 @dataclass(frozen=True)
 class Geometry:
-    """For each image the affine map (B, 2, 3) from output to input pixels, about the image centre, and its inverse."""
+    """For each image the affine map (B, 2, 3) from output to input pixels, its inverse, and the size of the output."""
 
     to_input: Tensor
     to_output: Tensor
+    height: int
+    width: int
 
 
 def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
@@ -35,22 +37,25 @@ def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> 
     before: a crop that is turned by a few degrees is taken as noise of the camera's roll.
     """
     image = batch["image"].permute(0, 3, 1, 2).float()
-    if config.strength == 0 and not (config.flip_x or config.flip_y or config.quarter_turns):
+    if config.strength == 0 and config.window == 1 and not (config.flip_x or config.flip_y or config.quarter_turns):
         return {**batch, "image": image}
-    height, width = image.shape[2:]
-    geometry = draw_geometry(len(image), height, width, config, generator)
+    geometry = draw_geometry(batch, config, generator)
     out = dict(batch)
-    out["image"] = _photometric(_warp(image, geometry.to_input, "boxes" in batch), config, generator)
+    out["image"] = _photometric(_warp(image, geometry, "boxes" in batch), config, generator)
     if "boxes" in batch:
-        out["boxes"], out["labels"] = _warp_boxes(batch["boxes"], batch["labels"], geometry.to_output, height, width)
+        out["boxes"], out["labels"] = _warp_boxes(batch["boxes"], batch["labels"], geometry)
     if "semantic" in batch:
-        out["semantic"] = _warp_labels(batch["semantic"], geometry.to_input)
+        out["semantic"] = _warp_labels(batch["semantic"], geometry)
     return out
 
 
-def draw_geometry(count: int, height: int, width: int, config: AugmentConfig, generator: torch.Generator) -> Geometry:
-    """Random affine maps of ``count`` images."""
+def draw_geometry(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Geometry:
+    """Random affine maps of the images of a batch."""
+    count, height, width = batch["image"].shape[:3]
     s = config.strength
+    rows, columns = height, width
+    if config.window < 1 and ("boxes" in batch or "semantic" in batch):
+        rows, columns = (max(64, round(side * config.window / 32) * 32) for side in (height, width))
 
     def uniform(limit: float) -> Tensor:
         return (torch.rand(count, generator=generator, device=generator.device) * 2 - 1) * limit
@@ -65,52 +70,75 @@ def draw_geometry(count: int, height: int, width: int, config: AugmentConfig, ge
         # A quarter turn of an image that is not square would leave it; half a turn fits always.
         angle = angle + (turns if height == width else turns // 2 * 2) * (math.pi / 2)
     size, stretch = uniform(config.scale * s), uniform(config.stretch * s)
-    dx, dy = uniform(config.shift * s) * width, uniform(config.shift * s) * height
+    shift = torch.stack([uniform(config.shift * s) * columns, uniform(config.shift * s) * rows], 1)
     sx = torch.exp(size + stretch / 2) * coin(config.flip_x)
     sy = torch.exp(size - stretch / 2) * coin(config.flip_y)
     cos, sin = torch.cos(angle), torch.sin(angle)
     forward = torch.stack([torch.stack([cos * sx, -sin * sy], 1), torch.stack([sin * sx, cos * sy], 1)], 1)
-    centre = torch.tensor([width / 2, height / 2], device=angle.device)
-    shift = torch.stack([dx, dy], 1) + centre - forward @ centre
+    seen = _looked_at(batch, rows, columns, generator)
+    middle = torch.tensor([columns / 2, rows / 2], device=angle.device)
+    shift = shift + middle - (forward @ seen[:, :, None])[:, :, 0]
     to_output = torch.cat([forward, shift[:, :, None]], 2)
     inverse = torch.linalg.inv(forward)
     to_input = torch.cat([inverse, -inverse @ shift[:, :, None]], 2)
-    return Geometry(to_input, to_output)
+    return Geometry(to_input, to_output, rows, columns)
 
 
-def _grid(to_input: Tensor, height: int, width: int) -> Tensor:
-    """Normalized coordinates (B, H, W, 2) of ``grid_sample`` of where each output pixel comes from."""
-    scale = torch.tensor([width / 2, height / 2], device=to_input.device)
-    linear = to_input[:, :, :2] * scale[None, None, :] / scale[None, :, None]
-    shift = (to_input[:, :, :2] @ scale + to_input[:, :, 2]) / scale - 1
+def _looked_at(batch: Batch, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """The point (B, 2) of each image that comes to the middle of the output, such that a window stays within it."""
+    count, height, width = batch["image"].shape[:3]
+    device = generator.device
+    limit = torch.tensor([width, height], device=device)
+    half = torch.tensor([columns, rows], device=device) / 2
+    drawn = torch.rand(count, 2, generator=generator, device=device)
+    point = half + drawn * (limit - 2 * half)
+    if "boxes" in batch and (rows, columns) != (height, width):
+        # Near a random object, so that few windows are empty.
+        among = torch.rand(batch["labels"].shape, generator=generator, device=device)
+        chosen = torch.where(batch["labels"] >= 0, among, -1).argmax(1)
+        box = batch["boxes"][torch.arange(count, device=device), chosen]
+        near = box[:, :2] + box[:, 2:] / 2 + (drawn - 0.5) * half
+        some = (batch["labels"] >= 0).any(1)
+        point = torch.where(some[:, None], near.maximum(half).minimum(limit - half), point)
+    return point
+
+
+def _grid(geometry: Geometry, height: int, width: int) -> Tensor:
+    """Where each output pixel comes from in an input of ``height`` x ``width``: coordinates of ``grid_sample``."""
+    A, b = geometry.to_input[:, :, :2], geometry.to_input[:, :, 2]
+    half_in = torch.tensor([width / 2, height / 2], device=A.device)
+    half_out = torch.tensor([geometry.width / 2, geometry.height / 2], device=A.device)
+    linear = A * half_out[None, None, :] / half_in[None, :, None]
+    shift = (A @ half_out + b) / half_in - 1
     theta = torch.cat([linear, shift[:, :, None]], 2)
-    return functional.affine_grid(theta, [len(theta), 3, height, width], align_corners=False)
+    return functional.affine_grid(theta, [len(theta), 3, geometry.height, geometry.width], align_corners=False)
 
 
-def _warp(image: Tensor, to_input: Tensor, grey_outside: bool) -> Tensor:
+def _warp(image: Tensor, geometry: Geometry, grey_outside: bool) -> Tensor:
     # Detection must not see copies of objects without boxes, so there the outside is grey; elsewhere edges go on.
-    grid = _grid(to_input, *image.shape[2:])
+    grid = _grid(geometry, *image.shape[2:])
     if grey_outside:
         return functional.grid_sample(image - FILL, grid, padding_mode="zeros", align_corners=False) + FILL
     return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
 
 
-def _warp_labels(labels: Tensor, to_input: Tensor) -> Tensor:
+def _warp_labels(labels: Tensor, geometry: Geometry) -> Tensor:
     # Shifted so that 0, which grid_sample gives outside, means unlabelled.
     shifted = (UNLABELLED - labels.float())[:, None]
-    grid = _grid(to_input, *labels.shape[1:])
+    grid = _grid(geometry, *labels.shape[1:])
     moved = functional.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return (UNLABELLED - moved[:, 0].round()).to(labels.dtype)
 
 
-def _warp_boxes(boxes: Tensor, labels: Tensor, to_output: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def _warp_boxes(boxes: Tensor, labels: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
+    to_output = geometry.to_output
     half = boxes[..., 2:] / 2
     centre = boxes[..., :2] + half
     moved = centre @ to_output[:, :, :2].transpose(1, 2) + to_output[:, None, :, 2]
     # Extent of a mapped ellipse: the length of each row of A diag(half).
     extent = torch.sqrt((to_output[:, None, :, :2] * half[:, :, None, :]).square().sum(-1))
     low, high = moved - extent, moved + extent
-    limit = torch.tensor([width, height], device=boxes.device, dtype=boxes.dtype)
+    limit = torch.tensor([geometry.width, geometry.height], device=boxes.device, dtype=boxes.dtype)
     inside_low, inside_high = low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)
     size = inside_high - inside_low
     area, whole = size.prod(-1), (high - low).prod(-1)
