@@ -285,4 +285,4 @@ def test_geometry_has_the_same_bits_on_every_machine(renderer):
     assert digest == CHECKSUM
 
 
-CHECKSUM = "03ad78e784618e15e3624acfa89a17e4f2defc1c7ac9ed8d9b77bdb7799f1685"
+CHECKSUM = "26e8bf27415f6fb4baee723835abadbead7bcb346736400b4ff649a4c5a92392"

@@ -43,7 +43,7 @@ def sample_pattern(count: int) -> NDArray[np.float64]:
 
 @fast
 def collect_others(
-    keys: Any, pixels: int, samples: int, remap: Any, visible: Any, seen: int, candidate: Any, sample_of: Any,
+    keys: Any, stride: int, pixels: int, samples: int, remap: Any, visible: Any, seen: int, candidate: Any, sample_of: Any,
     number_of: Any, limit: int,
 ) -> tuple[int, int]:  # fmt: skip
     """List the samples that see another triangle than the centre, pixel by pixel, and number these triangles.
@@ -52,9 +52,9 @@ def collect_others(
     """
     count = 0
     for i in range(pixels):
-        centre = key_triangle(keys[0, i])
+        centre = key_triangle(keys[i])
         for s in range(1, samples):
-            t = key_triangle(keys[s, i])
+            t = key_triangle(keys[s * stride + i])
             if t == centre or count >= limit:
                 continue
             number = -1
@@ -97,31 +97,32 @@ def _same(p: int, q: int, x: Any, y: Any, w: Any, owner: Any, planes: Any) -> bo
 
 @fast
 def add_fragments(
-    candidates: int, candidate: Any, sample_of: Any, number_of: Any, keys: Any, offsets: Any, width: int,
-    owner: Any, planes: Any, count: int, limit: int, main_of: Any, pixel: Any, triangle: Any, px: Any, py: Any, w: Any,
+    candidates: int, candidate: Any, sample_of: Any, number_of: Any, keys: Any, stride: int, offsets: Any, width: int,
+    owner: Any, planes: Any, count: int, limit: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any,
     weight: Any, background: Any,
 ) -> int:  # fmt: skip
     """Append a fragment for each distinct further surface in a pixel and share out the weights; the new count.
 
     ``weight`` of the centres' fragments and ``background``, both 1 or 0 on entry, lose what the others gain.
-    ``main_of`` takes the fragment of each pixel's centre.
     """
     share = _1 / np.float32(len(offsets))
     first = count
     at = -1
-    for k in range(count):
-        main_of[pixel[k]] = k
+    centres = count
+    follow = 0
     for c in range(candidates):
         i = np.int64(candidate[c])
         if i != at:
             at = i
             first = count
+            while follow < centres and pixel[follow] < i:
+                follow += 1
         s = np.int64(sample_of[c])
         number = np.int64(number_of[c])
-        centre = key_triangle(keys[0, i])
+        centre = key_triangle(keys[i])
         main = np.int64(-1)
         if centre != np.uint32(EMPTY):
-            main = np.int64(main_of[i])
+            main = np.int64(follow)
         if number < 0:
             # The sample sees the background past the surface at the centre.
             weight[main] -= share
@@ -129,7 +130,7 @@ def add_fragments(
             continue
         x = np.float32(i % width) + np.float32(offsets[s, 0])
         y = np.float32(i // width) + np.float32(offsets[s, 1])
-        value = key_w(keys[s, i])
+        value = key_w(keys[s * stride + i])
         if main >= 0 and _same(np.int64(triangle[main]), number, x, y, value, owner, planes):
             continue
         target = -1

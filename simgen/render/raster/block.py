@@ -5,15 +5,15 @@ from __future__ import annotations
 BLOCK = 2048
 """Fragments shaded together."""
 SAMPLES = 2 * BLOCK
-"""Texture samples filtered together."""
+"""Places in the list of texture samples: the first of each fragment, then further ones."""
 
 # Channels of a block: surface point, normal and face normal (camera frame), direction to the camera.
 (
     X, Y, Z, NX, NY, NZ, FNX, FNY, FNZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, METAL, F0R, F0G, F0B,
     ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, EB, SEEN, OPEN, SPEC_R, SPEC_G, SPEC_B, SX, SY, SLEVEL, SR, SG, SB,
-    WIDEN,
-) = (k * BLOCK for k in range(49))  # fmt: skip
-CHANNELS = 49
+    WIDEN, NOISE,
+) = (k * BLOCK for k in range(50))  # fmt: skip
+CHANNELS = 50
 
 # Channels of a batch of texture samples (float32) and of their texel addresses and texels (int32, uint32).
 TU, TV, TA, TB, TW, TR, TG, TBL = (k * SAMPLES for k in range(8))

@@ -12,7 +12,7 @@ from simgen.render.raster import layout
 from simgen.render.raster.antialias import add_fragments, collect_others
 from simgen.render.raster.scene import Residents, Tables, pack
 from simgen.render.raster.scratch import Scratch
-from simgen.render.raster.surface import collect, interpolate_normals, set_up_triangles
+from simgen.render.raster.surface import NORMAL_BLOCK, NORMAL_CHANNELS, collect, interpolate_normals, set_up_triangles
 from simgen.render.raster.transform import place_vertices
 from simgen.render.raster.visibility import clear, rasterize
 
@@ -62,12 +62,12 @@ def place(snapshot: Snapshot, residents: Residents, scratch: Scratch) -> Placed:
 def draw(
     placed: Placed, residents: Residents, keys: Any, samples: Any, window: tuple[int, int, int, int], chosen: Any
 ) -> None:
-    """Draw drawables ``chosen`` (int32) into emptied ``keys`` (samples, w * h); ``window`` is x, y, w, h in pixels."""
+    """Draw drawables ``chosen`` (int32) into emptied ``keys``, flat, sample by sample; ``window`` is x, y, w, h in pixels."""
     tables = placed.tables
-    for s in range(len(samples)):
-        clear(keys[s], window[2] * window[3], tables.camera[layout.FAR])
+    stride = window[2] * window[3]
+    clear(keys, 0, len(samples) * stride, tables.camera[layout.FAR])
     rasterize(
-        keys, samples, *window, chosen, len(chosen), tables.draws, tables.reals, placed.places, tables.camera,
+        keys, stride, samples, *window, chosen, len(chosen), tables.draws, tables.reals, placed.places, tables.camera,
         placed.vertices, residents.faces.pool.data, residents.vertices.pool.data, tables.textures,
         residents.texels.pool.data,
     )  # fmt: skip
@@ -82,18 +82,18 @@ def find(
     pixels = width * height
     several = len(samples) > 1
     limit = 2 * pixels if several else pixels
-    keys = get("keys", np.uint64, len(samples), pixels)
+    keys = get("keys", np.uint64, len(samples) * pixels)
     draw(placed, residents, keys, samples, (0, 0, width, height), np.arange(len(tables.draws), dtype=np.int32))
     pixel, triangle = get("pixel", np.int32, limit), get("triangle", np.int32, limit)
     px, py, w = get("px", np.float32, limit), get("py", np.float32, limit), get("w", np.float32, limit)
     remap = scratch.filled("remap", np.int32, -1, tables.face_count)
     visible = get("visible", np.uint32, tables.face_count)
-    count, seen = collect(keys[0], width, height, remap, visible, pixel, triangle, px, py, w)
+    count, seen = collect(keys, width, height, remap, visible, pixel, triangle, px, py, w)
     candidates = 0
     others = [get(name, np.int32, pixels * (len(samples) - 1)) for name in ("candidate", "sample_of", "number_of")]
     if several:
         candidates, seen = collect_others(
-            keys, pixels, len(samples), remap, visible, seen, *others, pixels * (len(samples) - 1)
+            keys, pixels, pixels, len(samples), remap, visible, seen, *others, pixels * (len(samples) - 1)
         )
     remap[visible[:seen]] = -1
     planes, owner = get("planes", np.float32, layout.TRIANGLE * seen), get("owner", np.int32, seen)
@@ -109,10 +109,11 @@ def find(
     total = count
     if several:
         total = add_fragments(
-            candidates, *others, keys, samples, width, owner, planes, count, limit,
-            get("main_of", np.int32, pixels), pixel, triangle, px, py, w, weight, background,
+            candidates, *others, keys, pixels, samples, width, owner, planes, count, limit,
+            pixel, triangle, px, py, w, weight, background,
         )  # fmt: skip
     nx, ny, nz = get("nx", np.float32, limit), get("ny", np.float32, limit), get("nz", np.float32, limit)
     if normals:
-        interpolate_normals(0, total, triangle, px, py, planes, tables.camera, nx, ny, nz)
+        working = get("working", np.float32, NORMAL_CHANNELS * NORMAL_BLOCK)
+        interpolate_normals(total, triangle, px, py, planes, tables.camera, working, nx, ny, nz)
     return Fragments(count, total, pixel, triangle, px, py, w, nx, ny, nz, weight, background, planes, owner)

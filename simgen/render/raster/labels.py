@@ -60,16 +60,20 @@ def write_object_coords(
 ) -> None:
     """Coordinates in the object's frame after scale, metres, into ``out`` (H * W * 3)."""
     out[:] = np.float32(0.0)
+    inverse_fx, inverse_fy = 1.0 / camera[FX], 1.0 / camera[FY]
+    cx, cy, skew = camera[CX], camera[CY], camera[SKEW]
     k = 0
     while k < count:
         m = owner[triangle[k]]
         a = matrices[m, OBJ_CAM : OBJ_CAM + 12]
         a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
         a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
-        while k < count and owner[triangle[k]] == m:
+        last = triangle[k]
+        while k < count and (triangle[k] == last or owner[triangle[k]] == m):
+            last = triangle[k]
             z = 1.0 / np.float64(w[k])
-            ry = (np.float64(py[k]) - camera[CY]) / camera[FY]
-            rx = (np.float64(px[k]) - camera[CX] - camera[SKEW] * ry) / camera[FX]
+            ry = (np.float64(py[k]) - cy) * inverse_fy
+            rx = (np.float64(px[k]) - cx - skew * ry) * inverse_fx
             x, y = rx * z, ry * z
             at = 3 * np.int64(pixel[k])
             out[at] = np.float32(a0 * x + a1 * y + a2 * z + a3)
@@ -89,24 +93,29 @@ def write_flow(
     """
     out[:] = np.float32(0.0)
     column = NEXT_CAM if forward else PREVIOUS_CAM
+    fx, fy, cx, cy, skew = camera[FX], camera[FY], camera[CX], camera[CY], camera[SKEW]
+    inverse_fx, inverse_fy = 1.0 / fx, 1.0 / fy
     k = 0
     while k < count:
         m = owner[triangle[k]]
         a = matrices[m, column : column + 12]
         a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
         a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
-        while k < count and owner[triangle[k]] == m:
+        last = triangle[k]
+        while k < count and (triangle[k] == last or owner[triangle[k]] == m):
+            last = triangle[k]
             z = 1.0 / np.float64(w[k])
-            ry = (np.float64(py[k]) - camera[CY]) / camera[FY]
-            rx = (np.float64(px[k]) - camera[CX] - camera[SKEW] * ry) / camera[FX]
+            ry = (np.float64(py[k]) - cy) * inverse_fy
+            rx = (np.float64(px[k]) - cx - skew * ry) * inverse_fx
             x, y = rx * z, ry * z
             X = a0 * x + a1 * y + a2 * z + a3
             Y = a4 * x + a5 * y + a6 * z + a7
             Z = a8 * x + a9 * y + a10 * z + a11
             if Z > 1e-6:
                 at = 2 * np.int64(pixel[k])
-                u = (camera[FX] * X + camera[SKEW] * Y) / Z + camera[CX]
-                v = camera[FY] * Y / Z + camera[CY]
+                inverse = 1.0 / Z
+                u = (fx * X + skew * Y) * inverse + cx
+                v = fy * Y * inverse + cy
                 out[at] = np.float32(u - np.float64(px[k]))
                 out[at + 1] = np.float32(v - np.float64(py[k]))
             k += 1

@@ -66,7 +66,7 @@ def _draw_shadows(
 ) -> tuple[Any, Any, Any]:
     """Shadow maps of the main lights: their table, values and coarse maps; sets the SHADOW column of ``lights``."""
     tables = placed.tables
-    step = max(seen.count // 4096, 1)
+    step = max(seen.count // 1024, 1)
     w, px, py = (a[: seen.count : step].astype(np.float64) for a in (seen.w, seen.px, seen.py))
     camera = tables.camera
     y = (py - camera[layout.CY]) / camera[layout.FY]
@@ -104,9 +104,11 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
     w, h = (width + 1) // 2, (height + 1) // 2
     depth, normal = get("half_depth", np.float32, w * h), get("half_normal", np.float32, 3 * w * h)
     a, b = get("half_a", np.float32, w * h), get("half_b", np.float32, w * h)
-    occlusion.gather_half(seen.count, width, seen.pixel, seen.w, seen.nx, seen.ny, seen.nz, w, h, depth, normal)
+    occlusion.gather_half(seen.count, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz, w, h, depth, normal)
     radius = np.float32(occlusion_radius(tables))
-    occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, a)
+    working = get("occlusion", np.float32, occlusion.CHANNELS * occlusion.CHUNK)
+    addresses = get("occlusion_at", np.int32, occlusion.CHUNK)
+    occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, working, addresses, a)
     occlusion.smooth(w, h, depth, a, b, 1, 0)
     occlusion.smooth(w, h, depth, b, a, 0, 1)
     occlusion.spread(seen.total, seen.px, seen.py, seen.w, w, h, depth, a, opening)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.jit import fast
+from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CX, CY, FX, FY
 
 TAPS = 12
@@ -23,18 +23,18 @@ _HALF = np.float32(0.5)
 
 
 def spiral() -> NDArray[np.float32]:
-    """Offsets of the taps for each of 16 turns, (16, TAPS, 2), within the unit disc."""
+    """Flat pairs: the taps within the unit disc, then the cosines and sines of 16 turns."""
     k = np.arange(TAPS)
     radius, angle = (k + 0.5) / TAPS, k * np.pi * (3 - np.sqrt(5))
     # The order of a 4 x 4 Bayer matrix keeps neighbouring turns apart.
-    order = np.array([0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5])
-    turned = angle + (order / _TURNS * 2 * np.pi)[:, None]
-    return np.stack([radius * np.cos(turned), radius * np.sin(turned)], -1).astype(np.float32)
+    turn = np.array([0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5]) / _TURNS * 2 * np.pi
+    discs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return np.concatenate([discs, np.stack([np.cos(turn), np.sin(turn)], 1)]).astype(np.float32).reshape(-1)
 
 
 @fast
 def gather_half(
-    count: int, width: int, pixel: Any, w: Any, nx: Any, ny: Any, nz: Any, half_width: int, half_height: int,
+    count: int, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, half_width: int, half_height: int,
     depth: Any, normal: Any,
 ) -> None:  # fmt: skip
     """Depth (0: none) and normals of every other pixel of every other row into ``depth`` and ``normal`` (3 n)."""
@@ -42,55 +42,83 @@ def gather_half(
     for i in range(total):
         depth[i] = _0
     for k in range(count):
-        x, y = pixel[k] % width, pixel[k] // width
+        x, y = np.int64(px[k]), np.int64(py[k])
         if (x & 1) == 0 and (y & 1) == 0:
             i = (y >> 1) * half_width + (x >> 1)
             depth[i] = _1 / w[k]
             normal[i] = nx[k]
-            normal[total + i] = ny[k]
-            normal[2 * total + i] = nz[k]
+            normal[ix(total + i)] = ny[k]
+            normal[ix(2 * total + i)] = nz[k]
+
+
+CHUNK = 1024
+"""Pixels of a row that are computed together."""
+_Z, _PX, _PY, _NX, _NY, _NZ, _REACH, _C, _S, _U, _V, _FOUND, _BLOCKED, _BIAS = (k * CHUNK for k in range(14))
+CHANNELS = 14
 
 
 @fast
-def occlude(width: int, height: int, camera: Any, radius: Any, discs: Any, depth: Any, normal: Any, out: Any) -> None:
-    """Share of the sky that is open at each half-resolution pixel, unsmoothed."""
+def occlude(
+    width: int, height: int, camera: Any, radius: Any, discs: Any, depth: Any, normal: Any, b: Any, a: Any, out: Any
+) -> None:
+    """Share of the sky that is open at each half-resolution pixel, unsmoothed; ``b`` and ``a`` are working memory."""
     total = width * height
     fx, fy = np.float32(camera[FX]) * _HALF, np.float32(camera[FY]) * _HALF
     cx, cy = np.float32(camera[CX]) * _HALF, np.float32(camera[CY]) * _HALF
     inverse_fx, inverse_fy = _1 / fx, _1 / fy
     r2 = radius * radius
     scale = np.float32(5.0) / (r2 * r2 * r2 * np.float32(TAPS)) * radius
-    for y in range(height):
-        for x in range(width):
-            i = y * width + x
-            z = depth[i]
-            if z <= _0:
-                out[i] = _1
-                continue
-            reach = radius * fx / z
-            if reach < _1:
-                out[i] = _1
-                continue
-            reach = min(reach, np.float32(0.2) * np.float32(width))
-            px, py = (np.float32(x) - cx) * inverse_fx * z, (np.float32(y) - cy) * inverse_fy * z
-            nx, ny, nz = normal[i], normal[total + i], normal[2 * total + i]
-            turn = (y & 3) * 4 + (x & 3)
-            bias = np.float32(0.002) * z + np.float32(0.01) * radius
-            blocked = _0
+    widest = np.float32(0.2) * np.float32(width)
+    right, bottom = np.float32(width - 1), np.float32(height - 1)
+    for row in range(height):
+        y = np.float32(row)
+        for first in range(0, width, CHUNK):
+            n = min(CHUNK, width - first)
+            start = row * width + first
+            for i in range(n):
+                b[ix(_Z + i)] = depth[ix(start + i)]
+            for i in range(n):
+                b[ix(_NX + i)] = normal[ix(start + i)]
+                b[ix(_NY + i)] = normal[ix(total + start + i)]
+                b[ix(_NZ + i)] = normal[ix(2 * total + start + i)]
+            for i in range(n):
+                turn = 2 * (TAPS + (row & 3) * 4 + ((first + i) & 3))
+                b[ix(_C + i)] = discs[turn]
+                b[ix(_S + i)] = discs[turn + 1]
+            for i in range(n):
+                z = b[ix(_Z + i)]
+                b[ix(_PX + i)] = (np.float32(first + i) - cx) * inverse_fx * z
+                b[ix(_PY + i)] = (y - cy) * inverse_fy * z
+                b[ix(_REACH + i)] = min(radius * fx / max(z, np.float32(1e-6)), widest)
+                b[ix(_BIAS + i)] = np.float32(0.002) * z + np.float32(0.01) * radius
+                b[ix(_BLOCKED + i)] = _0
             for k in range(TAPS):
-                u = np.int64(np.float32(x) + discs[turn, k, 0] * reach + _HALF)
-                v = np.int64(np.float32(y) + discs[turn, k, 1] * reach + _HALF)
-                u, v = min(max(u, 0), width - 1), min(max(v, 0), height - 1)
-                zq = depth[v * width + u]
-                qx = (np.float32(u) - cx) * inverse_fx * zq - px
-                qy = (np.float32(v) - cy) * inverse_fy * zq - py
-                qz = zq - z
-                d2 = qx * qx + qy * qy + qz * qz
-                above = qx * nx + qy * ny + qz * nz - bias
-                fall = max(r2 - d2, _0)
-                share = fall * fall * fall * max(above, _0) / (d2 + np.float32(1e-4) * r2)
-                blocked += share if zq > _0 else _0
-            out[i] = max(_1 - blocked * scale, _0)
+                dx, dy = discs[2 * k], discs[2 * k + 1]
+                for i in range(n):
+                    c, s, reach = b[ix(_C + i)], b[ix(_S + i)], b[ix(_REACH + i)]
+                    u = np.floor(np.float32(first + i) + (dx * c - dy * s) * reach + _HALF)
+                    v = np.floor(y + (dx * s + dy * c) * reach + _HALF)
+                    u, v = min(max(u, _0), right), min(max(v, _0), bottom)
+                    b[ix(_U + i)] = u
+                    b[ix(_V + i)] = v
+                    a[i] = np.int32(np.int32(u) + np.int32(np.int32(v) * np.int32(width)))
+                for i in range(n):
+                    b[ix(_FOUND + i)] = depth[np.uint32(a[i])]
+                for i in range(n):
+                    zq = b[ix(_FOUND + i)]
+                    qx = (b[ix(_U + i)] - cx) * inverse_fx * zq - b[ix(_PX + i)]
+                    qy = (b[ix(_V + i)] - cy) * inverse_fy * zq - b[ix(_PY + i)]
+                    qz = zq - b[ix(_Z + i)]
+                    d2 = qx * qx + qy * qy + qz * qz
+                    above = qx * b[ix(_NX + i)] + qy * b[ix(_NY + i)] + qz * b[ix(_NZ + i)] - b[ix(_BIAS + i)]
+                    fall = max(r2 - d2, _0)
+                    share = fall * fall * fall * max(above, _0) / (d2 + np.float32(1e-4) * r2)
+                    b[ix(_BLOCKED + i)] += share if zq > _0 else _0
+            for i in range(n):
+                found = max(_1 - b[ix(_BLOCKED + i)] * scale, _0)
+                b[ix(_BLOCKED + i)] = found if b[ix(_Z + i)] > _0 and b[ix(_REACH + i)] >= _1 else _1
+            for i in range(n):
+                out[ix(start + i)] = b[ix(_BLOCKED + i)]
 
 
 @fast

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.block import BLOCK, EG, FNX, FNY, FNZ, SEEN, SLEVEL, SX, SY, X, Y, Z
-from simgen.render.raster.jit import fast
+from simgen.render.raster.block import BLOCK, EG, FNX, FNY, FNZ, NOISE, SEEN, SLEVEL, SX, SY, X, Y, Z
+from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.shadow import (
     PERSPECTIVE,
     SCALE_X,
@@ -62,33 +62,29 @@ def spiral() -> NDArray[np.float32]:
 
 
 @fast
-def turn_of(px: Any, py: Any) -> Any:
-    """Which rotation of the filter disc a pixel uses: interleaved gradient noise (Jimenez 2014)."""
-    f = np.float32(0.06711056) * px + np.float32(0.00583715) * py
-    f = np.float32(52.9829189) * (f - np.floor(f))
-    return np.int64((f - np.floor(f)) * np.float32(_ROTATIONS)) % _ROTATIONS
-
-
-@fast
 def _tap(m: int, px: Any, py: Any, weight: Any, start: Any, side: Any, shadow: Any, q: Any, a: Any) -> None:
     """Compare one point of the disc for the first ``m`` fragments listed."""
     last = np.float32(side - np.int32(1))
     for j in range(m):
-        c, s = q[QC + j], q[QS + j]
-        x = np.floor(q[QU + j] + (px * c - py * s) * q[QRX + j] + _HALF)
-        y = np.floor(q[QV + j] + (px * s + py * c) * q[QRY + j] + _HALF)
+        c, s = q[ix(QC + j)], q[ix(QS + j)]
+        x = np.floor(q[ix(QU + j)] + (px * c - py * s) * q[ix(QRX + j)] + _HALF)
+        y = np.floor(q[ix(QV + j)] + (px * s + py * c) * q[ix(QRY + j)] + _HALF)
         x, y = min(max(x, _0), last), min(max(y, _0), last)
-        q[QX + j] = x
-        q[QY + j] = y
-        a[ADDRESS + j] = np.int32(start + np.int32(x) + np.int32(np.int32(y) * side))
+        q[ix(QX + j)] = x
+        q[ix(QY + j)] = y
+        a[ix(ADDRESS + j)] = np.int32(start + np.int32(x) + np.int32(np.int32(y) * side))
     for j in range(m):
-        q[QFOUND + j] = shadow[np.uint32(a[ADDRESS + j])]
+        q[ix(QFOUND + j)] = shadow[np.uint32(a[ix(ADDRESS + j)])]
     for j in range(m):
-        plane = q[QVALUE + j] + q[QDU + j] * (q[QX + j] - q[QU + j]) + q[QDV + j] * (q[QY + j] - q[QV + j])
-        found = q[QFOUND + j]
+        plane = (
+            q[ix(QVALUE + j)]
+            + q[ix(QDU + j)] * (q[ix(QX + j)] - q[ix(QU + j)])
+            + q[ix(QDV + j)] * (q[ix(QY + j)] - q[ix(QV + j)])
+        )
+        found = q[ix(QFOUND + j)]
         lit = plane >= found
-        q[QLIT + j] += weight if lit else _0
-        q[QBLOCKED + j] += _0 if lit else found * weight
+        q[ix(QLIT + j)] += weight if lit else _0
+        q[ix(QBLOCKED + j)] += _0 if lit else found * weight
 
 
 @fast
@@ -96,34 +92,34 @@ def _tent_tap(m: int, i: Any, k: Any, start: Any, side: Any, shadow: Any, q: Any
     """Compare texel (``i``, ``k``) of the 4 x 4 around each of the first ``m`` fragments, weighted as a 3 x 3 tent."""
     last = np.float32(side - np.int32(1))
     for j in range(m):
-        x = min(max(np.floor(q[QU + j]) + i - _1, _0), last)
-        y = min(max(np.floor(q[QV + j]) + k - _1, _0), last)
-        q[QX + j] = x
-        q[QY + j] = y
-        a[ADDRESS + j] = np.int32(start + np.int32(x) + np.int32(np.int32(y) * side))
+        x = min(max(np.floor(q[ix(QU + j)]) + i - _1, _0), last)
+        y = min(max(np.floor(q[ix(QV + j)]) + k - _1, _0), last)
+        q[ix(QX + j)] = x
+        q[ix(QY + j)] = y
+        a[ix(ADDRESS + j)] = np.int32(start + np.int32(x) + np.int32(np.int32(y) * side))
     for j in range(m):
-        q[QFOUND + j] = shadow[np.uint32(a[ADDRESS + j])]
+        q[ix(QFOUND + j)] = shadow[np.uint32(a[ix(ADDRESS + j)])]
     three = np.float32(3.0)
     for j in range(m):
-        u, v = q[QU + j], q[QV + j]
+        u, v = q[ix(QU + j)], q[ix(QV + j)]
         fa, fb = u - np.floor(u), v - np.floor(v)
         weight = min(min(i + _1 - fa, fa + three - i), _1) * min(min(k + _1 - fb, fb + three - k), _1)
-        plane = q[QVALUE + j] + q[QDU + j] * (q[QX + j] - u) + q[QDV + j] * (q[QY + j] - v)
-        q[QLIT + j] += weight * np.float32(1 / 9) if plane >= q[QFOUND + j] else _0
+        plane = q[ix(QVALUE + j)] + q[ix(QDU + j)] * (q[ix(QX + j)] - u) + q[ix(QDV + j)] * (q[ix(QY + j)] - v)
+        q[ix(QLIT + j)] += weight * np.float32(1 / 9) if plane >= q[ix(QFOUND + j)] else _0
 
 
 @fast
 def _move(k: int, to: int, q: Any, a: Any) -> None:
     """Move a listed fragment to another place of the list."""
-    a[FRAGMENT + to] = a[FRAGMENT + k]
+    if k == to:
+        return
+    a[ix(FRAGMENT + to)] = a[ix(FRAGMENT + k)]
     for channel in range(10):
-        q[channel * BLOCK + to] = q[channel * BLOCK + k]
+        q[ix(channel * BLOCK + to)] = q[ix(channel * BLOCK + k)]
 
 
 @fast
-def shadow_block(
-    first: int, n: int, light: Any, px: Any, py: Any, shadow: Any, coarse: Any, discs: Any, b: Any, q: Any, a: Any
-) -> None:
+def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: Any, q: Any, a: Any) -> None:
     """Share of a light, from 0 to 1, that each fragment of a block sees, into SEEN; 1 outside the map."""
     m0, m1, m2, m3 = light[0], light[1], light[2], light[3]
     m4, m5, m6, m7 = light[4], light[5], light[6], light[7]
@@ -137,7 +133,7 @@ def shadow_block(
     tile = np.float32(1 / TILE)
     last = np.float32(tiles - 1)
     for i in range(n):
-        x, y, z = b[X + i], b[Y + i], b[Z + i]
+        x, y, z = b[ix(X + i)], b[ix(Y + i)], b[ix(Z + i)]
         u = m0 * x + m1 * y + m2 * z + m3
         v = m4 * x + m5 * y + m6 * z + m7
         w = m8 * x + m9 * y + m10 * z + m11
@@ -146,34 +142,42 @@ def shadow_block(
         tu, tv = (u * scale * sx + ox) * tile, (v * scale * sy + oy) * tile
         inside = min(min(tu, tv), min(last + _1 - tu, last + _1 - tv))
         inside = min(inside, w - np.float32(1e-3)) if perspective else inside
-        inside = min(inside, b[EG + i])
-        b[SLEVEL + i] = (inverse if perspective else -w) if inside > _0 else np.float32(3e38)
-        b[SX + i] = min(max(np.floor(tu), _0), last)
-        b[SY + i] = min(max(np.floor(tv), _0), last)
-        b[SEEN + i] = _1
+        inside = min(inside, b[ix(EG + i)])
+        b[ix(SLEVEL + i)] = (inverse if perspective else -w) if inside > _0 else np.float32(3e38)
+        b[ix(SX + i)] = min(max(np.floor(tu), _0), last)
+        b[ix(SY + i)] = min(max(np.floor(tv), _0), last)
+        b[ix(SEEN + i)] = _1
     for i in range(n):
-        a[ADDRESS + i] = np.int32(base + np.int32(b[SX + i]) + np.int32(np.int32(b[SY + i]) * tiles))
+        a[ix(ADDRESS + i)] = np.int32(base + np.int32(b[ix(SX + i)]) + np.int32(np.int32(b[ix(SY + i)]) * tiles))
     m = 0
+    half = len(coarse) // 2
+    # The lamp seen past the nearest blocker there may be bounds the penumbra; a narrow one need not look far.
+    reach = spread * max(sx, sy)
     for i in range(n):
-        nearest = coarse[np.uint32(a[ADDRESS + i])]
-        a[FRAGMENT + m] = i
-        a[ADDRESS + m] = a[ADDRESS + i]
-        q[QNEAREST + m] = nearest
-        m += 1 if b[SLEVEL + i] < nearest else 0
+        at = np.uint32(a[ix(ADDRESS + i)])
+        value = b[ix(SLEVEL + i)]
+        nearest = coarse[at]
+        if value < nearest and not (reach * (nearest - value) <= _NARROW and value >= coarse[np.uint32(half) + at]):
+            a[ix(FRAGMENT + m)] = i
+            q[ix(QNEAREST + m)] = nearest
+            m += 1
     if m == 0:
         return
     for j in range(m):
-        i = np.int64(a[FRAGMENT + j])
-        q[QX0 + j] = b[X + i]
-        q[QY0 + j] = b[Y + i]
-        q[QZ0 + j] = b[Z + i]
-        q[QNX + j] = b[FNX + i]
-        q[QNY + j] = b[FNY + i]
-        q[QNZ + j] = b[FNZ + i]
+        i = np.int64(a[ix(FRAGMENT + j)])
+        q[ix(QX0 + j)] = b[ix(X + i)]
+        q[ix(QY0 + j)] = b[ix(Y + i)]
+        q[ix(QZ0 + j)] = b[ix(Z + i)]
+        q[ix(QNX + j)] = b[ix(FNX + i)]
+        q[ix(QNY + j)] = b[ix(FNY + i)]
+        q[ix(QNZ + j)] = b[ix(FNZ + i)]
+        turn = 2 * (SEARCH_TAPS + FILTER_TAPS + np.int64(b[ix(NOISE + i)] * np.float32(_ROTATIONS)) % _ROTATIONS)
+        q[ix(QC + j)] = discs[turn]
+        q[ix(QS + j)] = discs[turn + 1]
     smaller = min(sx, sy)
     for j in range(m):
-        x, y, z = q[QX0 + j], q[QY0 + j], q[QZ0 + j]
-        nx, ny, nz = q[QNX + j], q[QNY + j], q[QNZ + j]
+        x, y, z = q[ix(QX0 + j)], q[ix(QY0 + j)], q[ix(QZ0 + j)]
+        nx, ny, nz = q[ix(QNX + j)], q[ix(QNY + j)], q[ix(QNZ + j)]
         lx = m0 * x + m1 * y + m2 * z + m3
         ly = m4 * x + m5 * y + m6 * z + m7
         lz = m8 * x + m9 * y + m10 * z + m11
@@ -182,9 +186,9 @@ def shadow_block(
         mz = m8 * nx + m9 * ny + m10 * nz
         inverse = _1 / max(lz, np.float32(1e-3))
         scale = inverse if perspective else _1
-        q[QU + j] = lx * scale * sx + ox
-        q[QV + j] = ly * scale * sy + oy
-        q[QZ + j] = lz
+        q[ix(QU + j)] = lx * scale * sx + ox
+        q[ix(QV + j)] = ly * scale * sy + oy
+        q[ix(QZ + j)] = lz
         # The plane of the triangle over the map, its steepness bounded; the bias is a part of a texel's depth.
         metre = inverse * inverse if perspective else _1
         texel = (lz if perspective else _1) / smaller
@@ -192,73 +196,57 @@ def shadow_block(
         tiny = np.float32(1e-5)
         d = min(d, -tiny) if d < _0 else max(d, tiny)
         bound = np.float32(6.0) * texel * metre
-        q[QDU + j] = min(max(mx / (d * sx), -bound), bound)
-        q[QDV + j] = min(max(my / (d * sy), -bound), bound)
-        q[QVALUE + j] = (inverse if perspective else -lz) + (texel * _HALF + np.float32(2e-4)) * metre
-        # How large the lamp looks past the nearest blocker there may be bounds the penumbra.
-        nearest = q[QNEAREST + j]
-        wide = spread * max(lz * nearest - _1, _0) * inverse if perspective else spread * max(lz + nearest, _0)
-        q[QRX + j] = min(wide * sx, np.float32(WIDEST))
-        q[QRY + j] = min(wide * sy, np.float32(WIDEST))
-    half = len(coarse) // 2
-    kept = 0
-    for j in range(m):
-        # A narrow penumbra need not look far.
-        narrow = max(q[QRX + j], q[QRY + j]) <= _NARROW
-        if narrow and q[QVALUE + j] >= coarse[half + np.uint32(a[ADDRESS + j])]:
-            continue
-        _move(j, kept, q, a)
-        i = first + np.int64(a[FRAGMENT + kept])
-        turn = 2 * (SEARCH_TAPS + FILTER_TAPS + turn_of(px[i], py[i]))
-        q[QC + kept] = discs[turn]
-        q[QS + kept] = discs[turn + 1]
-        q[QLIT + kept] = _0
-        q[QBLOCKED + kept] = _0
-        kept += 1
-    m = kept
+        q[ix(QDU + j)] = min(max(mx / (d * sx), -bound), bound)
+        q[ix(QDV + j)] = min(max(my / (d * sy), -bound), bound)
+        q[ix(QVALUE + j)] = (inverse if perspective else -lz) + (texel * _HALF + np.float32(2e-4)) * metre
+        wide = spread * max(q[ix(QNEAREST + j)] - (inverse if perspective else -lz), _0)
+        q[ix(QRX + j)] = min(wide * sx, np.float32(WIDEST))
+        q[ix(QRY + j)] = min(wide * sy, np.float32(WIDEST))
+        q[ix(QLIT + j)] = _0
+        q[ix(QBLOCKED + j)] = _0
     for k in range(SEARCH_TAPS):
         _tap(m, discs[2 * k], discs[2 * k + 1], np.float32(1 / SEARCH_TAPS), start, side, shadow, q, a)
     # The blockers found give the width of the penumbra; fragments that are wholly lit or dark are done.
     kept = 0
     for j in range(m):
-        lit = q[QLIT + j]
-        wide = max(q[QRX + j], q[QRY + j])
+        lit = q[ix(QLIT + j)]
+        wide = max(q[ix(QRX + j)], q[ix(QRY + j)])
         if wide > _SHARP and (lit >= np.float32(0.999) or lit <= np.float32(0.001)):
-            b[SEEN + np.int64(a[FRAGMENT + j])] = lit
+            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = lit
             continue
         if wide > _SHARP:
-            blocker = q[QBLOCKED + j] / (_1 - lit)
-            lz = q[QZ + j]
-            wide = spread * max(lz * blocker - _1, _0) / lz if perspective else spread * max(lz + blocker, _0)
-            q[QRX + j] = min(wide * sx, np.float32(WIDEST))
-            q[QRY + j] = min(wide * sy, np.float32(WIDEST))
+            blocker = q[ix(QBLOCKED + j)] / (_1 - lit)
+            lz = q[ix(QZ + j)]
+            wide = spread * max(blocker - (_1 / lz if perspective else -lz), _0)
+            q[ix(QRX + j)] = min(wide * sx, np.float32(WIDEST))
+            q[ix(QRY + j)] = min(wide * sy, np.float32(WIDEST))
         _move(j, kept, q, a)
-        q[QLIT + kept] = _0
+        q[ix(QLIT + kept)] = _0
         kept += 1
     m = kept
     # Sharp ones first, so that each kind is a run.
     sharp = 0
     for j in range(m):
-        if max(q[QRX + j], q[QRY + j]) <= _SHARP:
+        if max(q[ix(QRX + j)], q[ix(QRY + j)]) <= _SHARP:
             if sharp != j:
-                a[ADDRESS] = a[FRAGMENT + sharp]
+                a[ADDRESS] = a[ix(FRAGMENT + sharp)]
                 for channel in range(10):
-                    q[QX] = q[channel * BLOCK + sharp]
-                    q[channel * BLOCK + sharp] = q[channel * BLOCK + j]
-                    q[channel * BLOCK + j] = q[QX]
-                a[FRAGMENT + sharp] = a[FRAGMENT + j]
-                a[FRAGMENT + j] = a[ADDRESS]
+                    q[QX] = q[ix(channel * BLOCK + sharp)]
+                    q[ix(channel * BLOCK + sharp)] = q[ix(channel * BLOCK + j)]
+                    q[ix(channel * BLOCK + j)] = q[QX]
+                a[ix(FRAGMENT + sharp)] = a[ix(FRAGMENT + j)]
+                a[ix(FRAGMENT + j)] = a[ADDRESS]
             sharp += 1
     for k in range(16):
         _tent_tap(sharp, np.float32(k & 3), np.float32(k >> 2), start, side, shadow, q, a)
     for j in range(sharp):
-        b[SEEN + np.int64(a[FRAGMENT + j])] = q[QLIT + j]
+        b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = q[ix(QLIT + j)]
     rest = m - sharp
     if rest > 0:
         for j in range(rest):
             _move(sharp + j, j, q, a)
-            q[QLIT + j] = _0
+            q[ix(QLIT + j)] = _0
         for k in range(SEARCH_TAPS, SEARCH_TAPS + FILTER_TAPS):
             _tap(rest, discs[2 * k], discs[2 * k + 1], np.float32(1 / FILTER_TAPS), start, side, shadow, q, a)
         for j in range(rest):
-            b[SEEN + np.int64(a[FRAGMENT + j])] = q[QLIT + j]
+            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = q[ix(QLIT + j)]

@@ -128,9 +128,9 @@ class RasterRenderer:
                 out.append(empty_silhouette(instance))
                 continue
             w, h = x1 - x0 + 1, y1 - y0 + 1
-            keys = self._scratch.get("canvas", np.uint64, 1, w * h)
+            keys = self._scratch.get("canvas", np.uint64, w * h)
             fragments.draw(placed, self._residents, keys, _CENTRE, (x0, y0, w, h), chosen)
-            covered = (keys[0, : w * h] & np.uint64(0xFFFFFFFF)).reshape(h, w) != 0
+            covered = (keys[: w * h] & np.uint64(0xFFFFFFFF)).reshape(h, w) != 0
             out.append(silhouette_of(instance, covered, x0, y0, width, height))
         return out
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from simgen.assets.asset import Mesh, Texture
 from simgen.errors import RenderError
 from simgen.render.base import Drawable, Neighbour, Snapshot
-from simgen.render.raster import layout as L
+from simgen.render.raster import layout as L  # noqa: N812
 from simgen.render.raster.residency import Store
 from simgen.render.raster.textures import pack_color, pack_data, table_row
 from simgen.render.raster.transform import place_drawables

@@ -9,14 +9,13 @@ the blocker (Fernando 2005).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.jit import fast
+from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CAM_MESH, CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
 from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, OUTER, POSITION, SHADOW, SIZE, SPOT, TRAVEL
 from simgen.render.raster.scene import Tables
@@ -182,7 +181,7 @@ def fit(
 @fast
 def _draw_span(shadow: Any, start: int, count: int, a: Any, value: Any) -> None:
     for i in range(count):
-        shadow[start + i] = max(shadow[start + i], a * np.float32(i) + value)
+        shadow[ix(start + i)] = max(shadow[ix(start + i)], a * np.float32(i) + value)
 
 
 @fast
@@ -207,8 +206,8 @@ def _draw_triangle(
     if y2 < y1:
         x1, y1, x2, y2 = x2, y2, x1, y1
     limit = np.float32(side)
-    top = np.int64(math.ceil(max(y0, _0)))
-    bottom = np.int64(math.ceil(min(y2, limit)))
+    top = np.int64(np.ceil(max(y0, _0)))
+    bottom = np.int64(np.ceil(min(y2, limit)))
     long_slope = (x2 - x0) / (y2 - y0)
     upper = (x1 - x0) / (y1 - y0) if y1 > y0 else _0
     lower = (x2 - x1) / (y2 - y1) if y2 > y1 else _0
@@ -218,8 +217,8 @@ def _draw_triangle(
         right = x0 + (y - y0) * upper if y < y1 else x1 + (y - y1) * lower
         if right < left:
             left, right = right, left
-        begin = np.int64(math.ceil(max(left, _0)))
-        count = np.int64(math.ceil(min(right, limit))) - begin
+        begin = np.int64(np.ceil(max(left, _0)))
+        count = np.int64(np.ceil(min(right, limit))) - begin
         if count > 0:
             value = v0 + a * (np.float32(begin) - x0) + b * (y - y0)
             _draw_span(shadow, start + row * side + begin, count, a, value)
@@ -233,14 +232,14 @@ def _dilate(source: Any, tiles: int, reach: int, target: Any, start: int) -> Non
         for x in range(tiles):
             best = _FARTHEST
             for k in range(max(x - reach, 0), min(x + reach + 1, tiles)):
-                best = max(best, source[y * tiles + k])
-            across[y * tiles + x] = best
+                best = max(best, source[ix(y * tiles + k)])
+            across[ix(y * tiles + x)] = best
     for y in range(tiles):
         for x in range(tiles):
-            target[start + y * tiles + x] = across[y * tiles + x]
+            target[ix(start + y * tiles + x)] = across[ix(y * tiles + x)]
         for k in range(max(y - reach, 0), min(y + reach + 1, tiles)):
             for x in range(tiles):
-                target[start + y * tiles + x] = max(target[start + y * tiles + x], across[k * tiles + x])
+                target[ix(start + y * tiles + x)] = max(target[ix(start + y * tiles + x)], across[ix(k * tiles + x)])
 
 
 @fast
@@ -255,7 +254,7 @@ def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: A
     start = np.int64(row[START])
     reach = np.int64(row[REACH])
     for i in range(side * side):
-        shadow[start + i] = _FARTHEST
+        shadow[ix(start + i)] = _FARTHEST
     perspective = row[PERSPECTIVE] > _0
     limit = np.float32(side)
     m00, m01, m02, m03 = row[0], row[1], row[2], row[3]
@@ -288,10 +287,10 @@ def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: A
             face += 3
             x0, y0, x1, y1, x2, y2 = flat[i], flat[i + 1], flat[j], flat[j + 1], flat[k], flat[k + 1]
             ymin, ymax = min(y0, y1, y2), max(y0, y1, y2)
-            if not (math.ceil(max(ymin, _0)) < math.ceil(min(ymax, limit))):
+            if not (np.ceil(max(ymin, _0)) < np.ceil(min(ymax, limit))):
                 continue
             xmin, xmax = min(x0, x1, x2), max(x0, x1, x2)
-            if not (math.ceil(max(xmin, _0)) < math.ceil(min(xmax, limit))):
+            if not (np.ceil(max(xmin, _0)) < np.ceil(min(xmax, limit))):
                 continue
             if back != _0 and ((x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)) * back > _0:
                 continue
@@ -302,14 +301,19 @@ def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: A
     tiles = side // TILE
     first = start // (TILE * TILE)
     rough = np.empty(tiles * tiles, np.float32)
+    column = np.empty(side, np.float32)
     for ty in range(tiles):
+        at = start + ty * TILE * side
+        for x in range(side):
+            column[x] = shadow[ix(at + x)]
+        for y in range(1, TILE):
+            for x in range(side):
+                column[x] = max(column[x], shadow[ix(at + y * side + x)])
         for tx in range(tiles):
-            best = _FARTHEST
-            for y in range(TILE):
-                at = start + (ty * TILE + y) * side + tx * TILE
-                for x in range(TILE):
-                    best = max(best, shadow[at + x])
-            rough[ty * tiles + tx] = best
+            best = column[tx * TILE]
+            for x in range(1, TILE):
+                best = max(best, column[ix(tx * TILE + x)])
+            rough[ix(ty * tiles + tx)] = best
     half = len(coarse) // 2
     _dilate(rough, tiles, reach, coarse, first)
     _dilate(rough, tiles, 1, coarse, half + first)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simgen.render.raster.jit import strict
+from simgen.render.raster.jit import ix, strict
 from simgen.render.raster.layout import (
     BITANGENT,
     CAM_OBJ,
@@ -266,14 +266,20 @@ def set_up_triangles(
             planes[base + BITANGENT + 2] = _finite(sz * scale)
 
 
+NORMAL_BLOCK = 2048
+"""Fragments whose normals are interpolated together, in one array so that loops over it are vectorized."""
+_PX, _PY, _NX, _NY, _NZ, _GX, _GY, _GZ = (k * NORMAL_BLOCK for k in range(8))
+NORMAL_CHANNELS = 8
+
+
 @strict
 def interpolate_normals(
-    start: int, stop: int, triangle: Any, px: Any, py: Any, planes: Any, camera: Any, nx: Any, ny: Any, nz: Any
+    count: int, triangle: Any, px: Any, py: Any, planes: Any, camera: Any, b: Any, nx: Any, ny: Any, nz: Any
 ) -> None:
-    """Unit normals in the camera frame of fragments ``start`` to ``stop``, interpolated and facing the camera.
+    """Unit normals in the camera frame of the first ``count`` fragments, interpolated and facing the camera.
 
     A normal on the far side of its triangle (as the camera sees it) is turned round; one that still points away from
-    the camera, as happens near silhouettes, is bent into the plane across the viewing ray.
+    the camera, as happens near silhouettes, is bent into the plane across the viewing ray. ``b`` is working memory.
     """
     inverse_fx = np.float32(1.0 / camera[FX])
     inverse_fy = np.float32(1.0 / camera[FY])
@@ -281,36 +287,57 @@ def interpolate_normals(
     skew = np.float32(camera[SKEW])
     one = np.float32(1.0)
     zero = np.float32(0.0)
-    i = start
-    while i < stop:
-        t = triangle[i]
-        end = i + 1
-        while end < stop and triangle[end] == t:
-            end += 1
-        at = np.int64(t) * TRIANGLE
-        x0, y0 = planes[at + X0], planes[at + Y0]
-        a0, a1, a2 = planes[at + PLANE_NX], planes[at + PLANE_NX + 1], planes[at + PLANE_NX + 2]
-        b0, b1, b2 = planes[at + PLANE_NX + 3], planes[at + PLANE_NX + 4], planes[at + PLANE_NX + 5]
-        c0, c1, c2 = planes[at + PLANE_NX + 6], planes[at + PLANE_NX + 7], planes[at + PLANE_NX + 8]
-        gx, gy, gz = planes[at + FACE_N], planes[at + FACE_N + 1], planes[at + FACE_N + 2]
-        for k in range(i, end):
-            dx, dy = px[k] - x0, py[k] - y0
-            x = a0 + a1 * dx + a2 * dy
-            y = b0 + b1 * dx + b2 * dy
-            z = c0 + c1 * dx + c2 * dy
+    first = 0
+    while first < count:
+        n = min(NORMAL_BLOCK, count - first)
+        for k in range(n):
+            b[ix(_PX + k)] = px[ix(first + k)]
+            b[ix(_PY + k)] = py[ix(first + k)]
+        i = 0
+        while i < n:
+            t = triangle[ix(first + i)]
+            end = i + 1
+            while end < n and triangle[ix(first + end)] == t:
+                end += 1
+            at = np.int64(t) * TRIANGLE
+            x0, y0 = planes[at + X0], planes[at + Y0]
+            a0, a1, a2 = planes[at + PLANE_NX], planes[at + PLANE_NX + 1], planes[at + PLANE_NX + 2]
+            b0, b1, b2 = planes[at + PLANE_NX + 3], planes[at + PLANE_NX + 4], planes[at + PLANE_NX + 5]
+            c0, c1, c2 = planes[at + PLANE_NX + 6], planes[at + PLANE_NX + 7], planes[at + PLANE_NX + 8]
+            gx, gy, gz = planes[at + FACE_N], planes[at + FACE_N + 1], planes[at + FACE_N + 2]
+            for k in range(i, end):
+                dx, dy = b[ix(_PX + k)] - x0, b[ix(_PY + k)] - y0
+                b[ix(_NX + k)] = a0 + a1 * dx + a2 * dy
+                b[ix(_NY + k)] = b0 + b1 * dx + b2 * dy
+                b[ix(_NZ + k)] = c0 + c1 * dx + c2 * dy
+                b[ix(_GX + k)] = gx
+                b[ix(_GY + k)] = gy
+                b[ix(_GZ + k)] = gz
+            i = end
+        for k in range(n):
+            x, y, z = b[ix(_NX + k)], b[ix(_NY + k)], b[ix(_NZ + k)]
+            gx, gy, gz = b[ix(_GX + k)], b[ix(_GY + k)], b[ix(_GZ + k)]
             scale = one / np.sqrt(x * x + y * y + z * z)
             x, y, z = x * scale, y * scale, z * scale
             side = gx * x + gy * y + gz * z
             good = abs(side) <= np.float32(2.0)
-            x, y, z = (x, y, z) if good else (gx, gy, gz)
+            x = x if good else gx
+            y = y if good else gy
+            z = z if good else gz
             flip = np.float32(-1.0) if side < zero else one
             x, y, z = x * flip, y * flip, z * flip
-            ry = (py[k] - cy) * inverse_fy
-            rx = (px[k] - cx - skew * ry) * inverse_fx
+            ry = (b[ix(_PY + k)] - cy) * inverse_fy
+            rx = (b[ix(_PX + k)] - cx - skew * ry) * inverse_fx
             away = max((x * rx + y * ry + z) / (rx * rx + ry * ry + one), zero)
             x, y, z = x - away * rx, y - away * ry, z - away
             scale = one / np.sqrt(x * x + y * y + z * z)
-            nx[k] = x * scale
-            ny[k] = y * scale
-            nz[k] = z * scale
-        i = end
+            b[ix(_NX + k)] = x * scale
+            b[ix(_NY + k)] = y * scale
+            b[ix(_NZ + k)] = z * scale
+        for k in range(n):
+            nx[ix(first + k)] = b[ix(_NX + k)]
+        for k in range(n):
+            ny[ix(first + k)] = b[ix(_NY + k)]
+        for k in range(n):
+            nz[ix(first + k)] = b[ix(_NZ + k)]
+        first += n

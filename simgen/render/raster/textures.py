@@ -6,6 +6,7 @@ by one multiplication. Data (normals, roughness, alpha) is stored as the four by
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ def pack_data(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
     out = np.empty(sum(lw * lh for lw, lh in sizes), np.uint32)
     out[: w * h] = full.reshape(-1, 4).astype(np.uint32) @ np.array([1, 1 << 8, 1 << 16, 1 << 24], np.uint32)
     start = 0
-    for (w0, h0), (w1, h1) in zip(sizes[:-1], sizes[1:], strict=True):
+    for (w0, h0), (w1, h1) in pairwise(sizes):
         _reduce_data(out, start, w0, h0, start + w0 * h0, w1, h1)
         start += w0 * h0
     return out

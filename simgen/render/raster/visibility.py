@@ -11,12 +11,11 @@ therefore belongs to exactly one of the two triangles (the top-left rule), and s
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from simgen.render.raster.jit import strict
+from simgen.render.raster.jit import ix, strict
 from simgen.render.raster.layout import (
     ALPHA_MAP,
     BASE_ALPHA,
@@ -50,6 +49,11 @@ _LARGEST = 1e12
 
 
 @strict
+def _ceil(x: float) -> int:
+    return np.int64(np.ceil(x))
+
+
+@strict
 def make_key(w: float, triangle: int) -> Any:
     """The key of a triangle at 1 / z = ``w`` > 0."""
     return (np.uint64(np.float32(w).view(np.uint32)) << np.uint64(32)) | np.uint64(0xFFFFFFFF - triangle)
@@ -68,11 +72,11 @@ def key_w(key: Any) -> Any:
 
 
 @strict
-def clear(keys: Any, count: int, far: float) -> None:
-    """Empty the first ``count`` samples."""
+def clear(keys: Any, start: int, count: int, far: float) -> None:
+    """Empty ``count`` samples."""
     empty = np.uint64(np.float32(1.0 / far).view(np.uint32)) << np.uint64(32)
     for i in range(count):
-        keys[i] = empty
+        keys[ix(start + i)] = empty
 
 
 @strict
@@ -82,16 +86,17 @@ def _fill_span(
     for i in range(count):
         w = np.float32(min(max(a * np.float64(x + i) + row, low), high))
         key = (np.uint64(w.view(np.uint32)) << np.uint64(32)) | below
-        keys[start + i] = max(keys[start + i], key)
+        keys[ix(start + i)] = max(keys[ix(start + i)], key)
 
 
 @strict
 def _fill_span_cutout(
-    keys: Any, start: int, x: int, count: int, y: int, plane: Any, low: float, high: float, below: Any, textures: Any,
-    texels: Any, texture: int, cutoff: float,
+    keys: Any, start: int, x: float, count: int, y: float, plane: Any, low: float, high: float, below: Any,
+    textures: Any, texels: Any, texture: int, cutoff: float,
 ) -> None:  # fmt: skip
+    """Like _fill_span, from the sample at (``x``, ``y``) in pixels, leaving out what is transparent."""
     for i in range(count):
-        px = np.float64(x + i)
+        px = x + np.float64(i)
         w = plane[0, 0] * px + (plane[0, 1] * y + plane[0, 2])
         z = 1.0 / w
         alpha = (plane[3, 0] * px + (plane[3, 1] * y + plane[3, 2])) * z
@@ -104,54 +109,53 @@ def _fill_span_cutout(
         if alpha >= cutoff:
             value = np.float32(min(max(w, low), high))
             key = (np.uint64(value.view(np.uint32)) << np.uint64(32)) | below
-            keys[start + i] = max(keys[start + i], key)
+            keys[ix(start + i)] = max(keys[ix(start + i)], key)
 
 
 @strict
 def _fill(
-    keys: Any, x_first: int, y_first: int, width: int, height: int, x0: float, y0: float, x1: float, y1: float,
-    x2: float, y2: float, plane: Any, low: float, high: float, below: Any, cutout: bool, textures: Any, texels: Any,
-    texture: int, cutoff: float,
+    keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, x0: float, y0: float,
+    x1: float, y1: float, x2: float, y2: float, plane: Any, low: float, high: float, below: Any, cutout: bool,
+    textures: Any, texels: Any, texture: int, cutoff: float,
 ) -> None:  # fmt: skip
-    """Draw one triangle given in sample coordinates: samples are at integers."""
+    """Draw one triangle given in pixels into all samples."""
     if y1 < y0:
         x0, y0, x1, y1 = x1, y1, x0, y0
     if y2 < y0:
         x0, y0, x2, y2 = x2, y2, x0, y0
     if y2 < y1:
         x1, y1, x2, y2 = x2, y2, x1, y1
-    if not (y2 > y_first - 1 and y0 < y_first + height):
-        return
-    top = max(math.ceil(max(y0, y_first - 1.0)), y_first)
-    bottom = min(math.ceil(min(y2, y_first + height + 1.0)), y_first + height)
-    if top >= bottom:
-        return
-    right_end = np.float64(x_first + width)
-    if min(x0, x1, x2) >= right_end or max(x0, x1, x2) <= x_first - 1:
-        return
     long_slope = (x2 - x0) / (y2 - y0)
     upper_slope = (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
     lower_slope = (x2 - x1) / (y2 - y1) if y2 > y1 else 0.0
-    for row in range(top, bottom):
-        y = np.float64(row)
-        left = x0 + (y - y0) * long_slope
-        right = x0 + (y - y0) * upper_slope if y < y1 else x1 + (y - y1) * lower_slope
-        if right < left:
-            left, right = right, left
-        if right <= x_first or left >= right_end:
-            continue
-        begin = math.ceil(max(left, np.float64(x_first)))
-        count = math.ceil(min(right, right_end)) - begin
-        if count <= 0:
-            continue
-        start = (row - y_first) * width + (begin - x_first)
-        if cutout:
-            _fill_span_cutout(
-                keys, start, begin, count, row, plane, low, high, below, textures, texels, texture, cutoff
-            )
-        else:
-            line = plane[0, 1] * y + plane[0, 2]
-            _fill_span(keys, start, begin, count, plane[0, 0], line, low, high, below)
+    a, b, c = plane[0, 0], plane[0, 1], plane[0, 2]
+    left_end, right_end = np.float64(x_first), np.float64(x_first + width)
+    top_end, bottom_end = np.float64(y_first), np.float64(y_first + height)
+    for s in range(len(samples)):
+        ox, oy = samples[s, 0], samples[s, 1]
+        # Moving the corners moves them alike for all triangles that share them.
+        xs, ys, xm, ym, ye = x0 - ox, y0 - oy, x1 - ox, y1 - oy, y2 - oy
+        top = _ceil(min(max(ys, top_end), bottom_end))
+        bottom = _ceil(max(min(ye, bottom_end), top_end))
+        offset = c + a * ox + b * oy
+        for row in range(top, bottom):
+            y = np.float64(row)
+            left = xs + (y - ys) * long_slope
+            right = xs + (y - ys) * upper_slope if y < ym else xm + (y - ym) * lower_slope
+            if right < left:
+                left, right = right, left
+            begin = _ceil(min(max(left, left_end), right_end))
+            count = _ceil(max(min(right, right_end), left_end)) - begin
+            if count <= 0:
+                continue
+            start = s * stride + (row - y_first) * width + (begin - x_first)
+            if cutout:
+                _fill_span_cutout(
+                    keys, start, np.float64(begin) + ox, count, y + oy, plane, low, high, below, textures, texels,
+                    texture, cutoff,
+                )  # fmt: skip
+            else:
+                _fill_span(keys, start, begin, count, a, b * y + offset, low, high, below)
 
 
 @strict
@@ -213,10 +217,10 @@ def _attribute_planes(
 
 @strict
 def rasterize(
-    keys: Any, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int, draws: Any,
+    keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int, draws: Any,
     reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any, texels: Any,
 ) -> None:  # fmt: skip
-    """Draw the first ``count`` drawables of ``chosen`` into ``keys`` (samples, width * height).
+    """Draw the first ``count`` drawables of ``chosen`` into ``keys``, flat, ``stride`` keys from sample to sample.
 
     The canvas covers pixels from (``x_first``, ``y_first``); ``samples`` (n, 2) are offsets from pixel centres.
     """
@@ -225,7 +229,6 @@ def rasterize(
     inverse = np.zeros((3, 3))
     polygon = np.zeros((7, 3))
     corners = np.zeros((4, 2))
-    shifted = np.zeros((4, 3))
     whole = np.zeros(3, np.int64)
     margin = 1.0
     for c in range(count):
@@ -275,7 +278,7 @@ def rasterize(
                     hit = False
                     for s in range(len(samples)):
                         ox, oy = samples[s, 0], samples[s, 1]
-                        if math.ceil(ymin - oy) < math.ceil(ymax - oy) and math.ceil(xmin - ox) < math.ceil(xmax - ox):
+                        if np.ceil(ymin - oy) < np.ceil(ymax - oy) and np.ceil(xmin - ox) < np.ceil(xmax - ox):
                             hit = True
                     if not hit:
                         continue
@@ -326,16 +329,9 @@ def rasterize(
                 total += abs(corners[q, 0]) + abs(corners[q, 1])
             if not (total < _LARGEST):
                 continue
-            for s in range(len(samples)):
-                ox, oy = samples[s, 0], samples[s, 1]
-                for r in range(4):
-                    shifted[r, 0], shifted[r, 1] = plane[r, 0], plane[r, 1]
-                    shifted[r, 2] = plane[r, 2] + plane[r, 0] * ox + plane[r, 1] * oy
-                for q in range(2, size):
-                    _fill(
-                        keys[s], x_first, y_first, width, height,
-                        corners[0, 0] - ox, corners[0, 1] - oy,
-                        corners[q - 1, 0] - ox, corners[q - 1, 1] - oy,
-                        corners[q, 0] - ox, corners[q, 1] - oy,
-                        shifted, low, high, below, cutout, textures, texels, texture, cutoff,
-                    )  # fmt: skip
+            for q in range(2, size):
+                _fill(
+                    keys, stride, samples, x_first, y_first, width, height,
+                    corners[0, 0], corners[0, 1], corners[q - 1, 0], corners[q - 1, 1], corners[q, 0], corners[q, 1],
+                    plane, low, high, below, cutout, textures, texels, texture, cutoff,
+                )  # fmt: skip
