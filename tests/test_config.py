@@ -201,7 +201,7 @@ def test_errors_in_a_scene_file_name_the_key(tmp_path):
         ("randomize.sensor.enabled=perhaps", "randomize.sensor.enabled must be true or false"),
         ("output.compression=zip", '"gzip"?); give blosc, gzip or none.'),
         ("output.jpeg_quality=101", "output.jpeg_quality must be at most 100"),
-        ("output.frames_per_shard=0", "output.frames_per_shard must be at least 1"),
+        ("output.frames_per_shard=0", 'output.frames_per_shard must be "auto" or a whole number of at least 1'),
         ("scene.objects.shapes.count=-1", "scene.objects.shapes.count must be at least 0, but it is -1."),
         ("scene.objects.shapes.count.low=-1", "scene.objects.shapes.count must be at least 0, but it can be -1."),
         ("scene.cameras.main.radius.low=3", "scene.cameras.main.radius: low 3 is above high "),

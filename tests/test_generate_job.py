@@ -337,6 +337,18 @@ def test_more_frames_continue_a_dataset(tmp_path: Path, undisturbed: Path) -> No
         run(config(folder, frames=7))
 
 
+def test_shards_are_sized_by_the_first_run_unless_told(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    run(config(folder, frames=64, output={}))
+    assert {entry.frames for entry in load(folder).shards} == {4}
+    before = stamps(folder)
+    run(config(folder, frames=320, output={}))
+    assert {entry.frames for entry in load(folder).shards} == {4}
+    assert before.items() <= stamps(folder).items()
+    run(config(tmp_path / "large", frames=320, output={}))
+    assert {entry.frames for entry in load(tmp_path / "large").shards} == {20}
+
+
 def test_another_configuration_is_refused_and_nothing_touched(tmp_path: Path, traps: Path) -> None:
     folder = tmp_path / "d"
     run(config(folder, traps=traps))

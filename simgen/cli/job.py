@@ -32,7 +32,7 @@ Render a labelled dataset into DIR; run the same command again to finish or repa
   assets.path=[DIR,...]     folders with meshes, textures, environment maps (also SIMGEN_ASSETS)
   randomize.FACTOR.strength=0.5   0: nominal values only, 1: as the scene says
                             (simgen list factors); randomize.FACTOR.enabled=false
-  output.compression=blosc  blosc, gzip or none; output.rgb_codec=raw|png|jpeg; output.frames_per_shard=100
+  output.compression=blosc  blosc, gzip or none; output.rgb_codec=raw|png|jpeg
   scene.KEY=...             anything in the scene definition, e.g. scene.cameras.main.radius.low=0.5
 
 Hydra's own: --cfg job (print all settings), -m (sweep: seed=0,1,2 'out=runs/${{seed}}'), --config-dir DIR

@@ -86,7 +86,7 @@ class RandomizeConfig:
 class OutputConfig:
     """How shards are written."""
 
-    frames_per_shard: int = number(100, low=1, high=1_000_000)
+    frames_per_shard: Any = "auto"
     compression: str = word("blosc", "blosc", "gzip", "none")
     rgb_codec: str = word("raw", "raw", "png", "jpeg")
     jpeg_quality: int = number(95, low=1, high=100)
@@ -118,9 +118,8 @@ def frames_per_scene(config: RenderConfig) -> int:
 
 def validate(config: RenderConfig) -> None:
     """Raise ConfigError where settings that are each well formed make no sense together."""
-    workers = config.workers
-    if workers != "auto" and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise ConfigError(f'workers must be "auto" or a whole number of at least 1, not {workers!r}.')
+    _validate_auto_or_count("workers", config.workers)
+    _validate_auto_or_count("output.frames_per_shard", config.output.frames_per_shard)
     if config.image.width * config.image.height > LARGEST_IMAGE:
         raise ConfigError(
             f"image.width x image.height is {config.image.width}x{config.image.height}, more than "
@@ -128,6 +127,11 @@ def validate(config: RenderConfig) -> None:
         )
     _validate_passes(config.passes)
     check_scene(config.scene)
+
+
+def _validate_auto_or_count(key: str, value: object) -> None:
+    if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f'{key} must be "auto" or a whole number of at least 1, not {value!r}.')
 
 
 def _validate_passes(passes: object) -> None:

@@ -17,7 +17,7 @@ from simgen.generate import executor
 from simgen.generate.folder import checked_folder, locked
 from simgen.generate.interrupt import interruptible
 from simgen.generate.messages import Assignment, ShardDone
-from simgen.generate.plan import plan, whole_scenes
+from simgen.generate.plan import automatic_frames_per_shard, plan, whole_scenes
 from simgen.generate.source import Facts, OpenSource
 from simgen.shards import manifest as manifests
 from simgen.shards.files import TEMPORARY, cannot_write
@@ -86,9 +86,10 @@ def render(
             executor.prepare(open_source)
         source = open_source(config)
         try:
-            manifest = describe(config, source.facts)
             with locked(folder):
-                _take_over(folder, manifest, tell)
+                old = manifests.load(folder) if (folder / MANIFEST).exists() else None
+                manifest = describe(config, source.facts, old)
+                _take_over(folder, old, manifest, tell)
                 pending = [entry for entry in manifest.shards if entry.state == "pending"]
                 if pending:
                     tell(Progress("preparing", _complete_frames(manifest), manifest.frames))
@@ -100,13 +101,19 @@ def render(
     return manifest
 
 
-def describe(config: RenderConfig, facts: Facts) -> Manifest:
-    """The manifest of the dataset that ``config`` asks for, all shards pending."""
+def describe(config: RenderConfig, facts: Facts, old: Manifest | None = None) -> Manifest:
+    """The manifest of the dataset that ``config`` asks for, all shards pending.
+
+    Where the size of shards is left open, it is that of the dataset ``old`` which is continued.
+    """
     plain = to_plain(config)
     plain["renderer"] = {"name": facts.renderer, "device": facts.device}
     plain["passes"] = list(facts.passes)
     plain["assets"]["path"] = [str(Path(path).expanduser().resolve()) for path in config.assets.path]
     per_scene = frames_per_scene(config)
+    wanted = config.output.frames_per_shard
+    if wanted == "auto":
+        wanted = automatic_frames_per_shard(config.frames) if old is None else old.frames_per_shard
     manifest = Manifest(
         schema=SCHEMA,
         simgen=__version__,
@@ -120,8 +127,8 @@ def describe(config: RenderConfig, facts: Facts) -> Manifest:
         categories=[Category(k + 1, name) for k, name in enumerate(facts.categories)],
         frames=config.frames,
         frames_per_scene=per_scene,
-        frames_per_shard=whole_scenes(config.output.frames_per_shard, per_scene),
-        shards=plan(config.frames, per_scene, config.output.frames_per_shard),
+        frames_per_shard=whole_scenes(wanted, per_scene),
+        shards=plan(config.frames, per_scene, wanted),
     )
     manifest.digest = manifests.digest(manifest)
     return manifest
@@ -193,13 +200,12 @@ def _complete_frames(manifest: Manifest) -> int:
     return sum(entry.frames for entry in manifest.shards if entry.state == "complete")
 
 
-def _take_over(folder: Path, manifest: Manifest, tell: Callable[[Progress], None]) -> None:
-    """Mark in ``manifest`` the shards that ``folder`` already has, and write it there.
+def _take_over(folder: Path, old: Manifest | None, manifest: Manifest, tell: Callable[[Progress], None]) -> None:
+    """Mark in ``manifest`` the shards that ``folder`` already has of ``old``, and write it there.
 
     Raises DatasetError when the dataset there is another one.
     """
-    if (folder / MANIFEST).exists():
-        old = manifests.load(folder)
+    if old is not None:
         _refuse_another(folder, old, manifest)
         known = {(entry.first, entry.frames): entry for entry in old.shards if entry.state == "complete"}
         done = 0

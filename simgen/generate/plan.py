@@ -10,6 +10,11 @@ def whole_scenes(frames_per_shard: int, frames_per_scene: int) -> int:
     return max(1, round(frames_per_shard / frames_per_scene)) * frames_per_scene
 
 
+def automatic_frames_per_shard(frames: int) -> int:
+    """A sixteenth of a dataset, so that every worker of a short job has work, but at most 100 frames."""
+    return min(max(frames // 16, 1), 100)
+
+
 def plan(frames: int, frames_per_scene: int, frames_per_shard: int) -> list[ShardEntry]:
     """The pending shards of a dataset of ``frames`` frames.
 
