@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from simgen.export.base import ImageFormat
 from simgen.shards.files import TEMPORARY, cannot_write
 
+_LEVEL = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+"""Higher levels cost several times as much for some percent."""
+
 
 def put(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, then give it its own. Raises DatasetError when that cannot be done."""
@@ -48,13 +51,14 @@ def encode_color(rgb: NDArray[np.uint8], image_format: ImageFormat, quality: int
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     if image_format == "jpeg":
         return _encode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return encode_png(bgr)
+    # Noisy images repeat nothing but runs: looking for no more than these is faster and, of all things, smaller
+    # (rendered 320x240: 4.5 ms and 137 KB, against 6.2 ms and 149 KB with the default strategy).
+    return _encode(".png", bgr, [*_LEVEL, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
 
 
 def encode_png(image: NDArray[Any]) -> bytes:
     """A PNG file of ``image``: uint8 or uint16, (H, W), or (H, W, 3) in OpenCV's channel order BGR."""
-    # Level 1 with OpenCV's run-length strategy: higher levels cost several times as much for some percent.
-    return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return _encode(".png", image, _LEVEL)
 
 
 def _encode(suffix: str, image: NDArray[Any], options: list[int]) -> bytes:
