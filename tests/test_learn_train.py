@@ -99,6 +99,7 @@ def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
     assert not equal(a, c)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_and_cache_do_not_change_the_batches() -> None:
     items = Items(squares(10), "classify", InputConfig(32, 32, crop="largest"))
 
@@ -108,7 +109,7 @@ def test_workers_and_cache_do_not_change_the_batches() -> None:
 
     plain = first_batches(0, 0.0)
     assert len(plain) == 4
-    for other in (first_batches(0, 1.0), first_batches(0, 1e-5)):
+    for other in (first_batches(0, 1.0), first_batches(0, 1e-5), first_batches(2, 0.0)):
         assert all(torch.equal(x, y) for x, y in zip(plain, other, strict=True))
 
 

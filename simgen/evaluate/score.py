@@ -37,7 +37,7 @@ def tally(task: str, classes: Sequence[str]) -> Tally:
 
 
 def scorer(model: Model, val: Source) -> Score:
-    """The primary figure of a model on validation data, larger being better; what ``learn.train`` chooses by.
+    """The primary figure of a model on validation data; what ``learn.train`` chooses by.
 
     Azimuths are calibrated on the validation data itself, because real ones have an unknown zero.
     """
@@ -48,7 +48,7 @@ def scorer(model: Model, val: Source) -> Score:
         count.calibration = count.calibrate()
     value = count.score(np.ones(len(val)))
     value = value if np.isfinite(value) else 0.0 if count.larger_is_better else 180.0
-    return Score(count.primary, value) if count.larger_is_better else Score(f"minus {count.primary}", -value)
+    return Score(count.primary, value, count.larger_is_better)
 
 
 def evaluate(

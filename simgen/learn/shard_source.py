@@ -76,7 +76,7 @@ class ShardSource:
             objects=self._objects(frame.objects),
             name=f"{self.name}#{index}",
             semantic=self._semantic(frame.images["semantic"]) if self.masks else None,
-            K=frame.K,
+            K=frame.K if np.isfinite(frame.K).all() else None,
             facts=_flat(frame.draws) if self.facts else {},
         )
 

@@ -35,10 +35,15 @@ CHANGEABLE = ("device", "threads", "workers", "cache_gb")
 
 @dataclass(frozen=True)
 class Score:
-    """One figure of a model on validation data; larger is better."""
+    """One figure of a model on validation data, by which models are chosen."""
 
     name: str
     value: float
+    larger_is_better: bool = True
+
+    def beats(self, other: float) -> bool:
+        """Whether it is better than another value of the figure; NaN, for none so far, is beaten by any."""
+        return math.isnan(other) or (self.value > other if self.larger_is_better else self.value < other)
 
 
 Scorer = Callable[[Model, Source], Score]
@@ -80,11 +85,12 @@ class _State:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     step: int = 0
-    best: float = -math.inf
+    best: float = math.nan
     best_step: int = 0
     stalled: int = 0
     stopped: bool = False
     score: str = ""
+    larger_is_better: bool = True
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -99,8 +105,8 @@ def train(
 ) -> Trained:
     """Train a model of ``config.task`` on ``data`` and leave the best one in ``out``/model.pt.
 
-    The best is that of the highest score on ``val``; without ``val`` a part of ``data`` (``config.val_fraction``, whole
-    groups) is kept apart for it. ``scorer`` computes the score; by default it is minus the loss. The same call again
+    The best is that of the best score on ``val``; without ``val`` a part of ``data`` (``config.val_fraction``, whole
+    groups) is kept apart for it. ``scorer`` computes the score; by default it is the loss. The same call again
     goes on from ``out``/checkpoint.pt and gives the bits that an uninterrupted run gives, on the same kind of machine
     with the same number of threads. Raises LearnError when ``out`` holds a training of other settings, when classes
     differ, or when there is nothing to learn.
@@ -127,7 +133,7 @@ def train(
     state = _start(config, data, device)
     about = _identity(config, data, val, items, steps)
     _resume(state, folder, about)
-    scorer = scorer or _minus_loss(config)
+    scorer = scorer or _by_loss(config)
     marks = {max(1, round(steps * (k + 1) / config.evaluations)) for k in range(config.evaluations)}
     loader = batches(items, config, weights(config, items), state.step, steps)
     total, images, began, seconds = torch.zeros((), device=device), 0, time.perf_counter(), 0.0
@@ -152,7 +158,7 @@ def train(
     return Trained(
         best,
         folder / MODEL,
-        Score(state.score, state.best),
+        Score(state.score, state.best, state.larger_is_better),
         state.best_step,
         state.step,
         state.stopped,
@@ -245,19 +251,19 @@ def _judge(
     """Take note of a score, keep the model if it is the best so far, write the checkpoint."""
     if not math.isfinite(mean_loss):
         raise LearnError(f"the loss is {mean_loss} at step {state.step}; a smaller lr than {config.lr:g} may help.")
-    state.score = score.name
+    state.score, state.larger_is_better = score.name, score.larger_is_better
     lr = state.optimizer.param_groups[0]["lr"]
     state.history.append(
         {"step": state.step, "loss": mean_loss, score.name: score.value, "lr": lr, "seconds": round(seconds, 1)}
     )
-    if score.value > state.best:
+    if score.beats(state.best):
         state.best, state.best_step, state.stalled = score.value, state.step, 0
         state.averaged.training = {**about, "score": {"name": score.name, "value": score.value, "step": state.step}}
         state.averaged.save(folder / MODEL)
     else:
         state.stalled += 1
         state.stopped = 0 < config.patience <= state.stalled
-    progress = ("step", "best", "best_step", "stalled", "stopped", "score", "history")
+    progress = ("step", "best", "best_step", "stalled", "stopped", "score", "larger_is_better", "history")
     models.write(
         {
             "about": about,
@@ -352,8 +358,8 @@ def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native.get("avx512_bf16") or native.get("amx_bf16") else torch.float32
 
 
-def _minus_loss(config: TrainConfig) -> Scorer:
-    """A scorer that needs no metric: minus the mean loss over the validation data, unchanged images."""
+def _by_loss(config: TrainConfig) -> Scorer:
+    """A scorer that needs no metric: the mean loss over the validation data, unchanged images."""
 
     def score(model: Model, val: Source) -> Score:
         items = Items(val, config.task, config.input, config.target)
@@ -366,6 +372,6 @@ def _minus_loss(config: TrainConfig) -> Scorer:
                 batch["image"] = batch["image"].permute(0, 3, 1, 2).float()
                 output = model.module(batch["image"]).float()
                 total += float(task_loss(config.task, output, batch, config.label_smoothing)) * len(indices)
-        return Score("minus loss", -total / len(items))
+        return Score("validation_loss", total / len(items), False)
 
     return score
