@@ -139,7 +139,7 @@ def _manifest(settings: dict[str, Any], categories: Sequence[Category], sizes: S
     manifest = Manifest(
         schema=SCHEMA,
         simgen=__version__,
-        config={"import": settings},
+        config={"scene": {"name": f"{settings['format']} import"}, "import": settings},
         digest="",
         assets="",
         seed=0,
