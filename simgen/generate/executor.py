@@ -161,9 +161,19 @@ class Executor:
         deadline = time.monotonic() + grace
         for worker in list(self._team):
             worker.process.join(max(0.0, deadline - time.monotonic()))
+            self._take_last_word(worker)
             self._close(worker)
             if worker.entry is not None:
                 self._remove_unfinished(worker.entry)
+
+    def _take_last_word(self, worker: _Worker) -> None:
+        """A worker that was stopped may have finished its shard and said so, and nobody was listening."""
+        with suppress(EOFError, OSError):
+            while worker.entry is not None and worker.connection.poll():
+                message = worker.connection.recv()
+                if isinstance(message, ShardDone):
+                    self.on_shard(worker.entry, message)
+                    worker.entry = None
 
     def _close(self, worker: _Worker) -> None:
         if worker.process.is_alive():
@@ -173,9 +183,11 @@ class Executor:
         self._team.remove(worker)
 
     def _remove_unfinished(self, entry: ShardEntry) -> None:
+        """Remove what a shard that nobody reported as done has left, which may even have its final name already."""
         path = self.assignment.folder / entry.file
-        with suppress(OSError):
-            path.with_name(path.name + TEMPORARY).unlink(missing_ok=True)
+        for file in (path, path.with_name(path.name + TEMPORARY)):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def _cause(code: int | None) -> str:
