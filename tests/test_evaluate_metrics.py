@@ -240,7 +240,7 @@ def test_intervals_cover_as_they_say_and_respect_groups() -> None:
 
 
 def test_slices_divide_by_value_or_range() -> None:
-    facts = [{"kind": "ab"[k % 2], "size": float(k), "same": 1, "word": str(k)} for k in range(40)]
+    facts = [{"kind": "ab"[k % 2], "size": float(k), "same": 1, "word": str(k), "a/seed": 7 * k} for k in range(40)]
     found = divide(facts)
     assert [value for factor, value, _ in found if factor == "kind"] == ["a", "b"]
     ranges = [mask for factor, _, mask in found if factor == "size"]

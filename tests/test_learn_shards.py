@@ -46,6 +46,14 @@ def test_frames_are_those_of_the_reader_with_the_wanted_passes_only(folder: Path
         data[FRAMES]
 
 
+def test_few_open_files_are_enough(folder: Path) -> None:
+    few, many = ShardDataset(folder, ["rgb"]), ShardDataset(folder, ["rgb"])
+    few.files._most_open = 1
+    for k in (0, 27, 3, 14, 1):
+        np.testing.assert_array_equal(few[k].images["rgb"], many[k].images["rgb"])
+    assert len(few.files._open) == 1
+
+
 def test_several_datasets_follow_one_another(folder: Path, tmp_path: Path) -> None:
     other = write_dataset(tmp_path / "e", 6, seed=1)
     data = ShardDataset([folder, other], ["rgb"])

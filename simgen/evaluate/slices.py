@@ -41,10 +41,11 @@ def divide(facts: Sequence[Mapping[str, Any]], least: int = 5) -> list[tuple[str
     """Factor, value or range, and mask (n,) of each slice of at least ``least`` images.
 
     Words, and numbers of few different values, are divided by value; other numbers into ``RANGES`` ranges of equally
-    many images. A factor that does not vary makes no slice.
+    many images. A factor that does not vary makes no slice, and a seed is no property of an image.
     """
     found = []
-    for factor in sorted({name for each in facts for name in each}):
+    factors = sorted({name for each in facts for name in each if not name.endswith("seed")})
+    for factor in factors:
         values = [each.get(factor) for each in facts]
         found += [(factor, value, mask) for value, mask in _parts(values) if mask.sum() >= least]
     return found

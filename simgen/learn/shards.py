@@ -24,7 +24,11 @@ from simgen.shards.shard import Shard
 Transform = Callable[[Frame], Any]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
-_OPEN_SHARDS = 32
+_OPEN_SHARDS = 512
+"""Files kept open at a time, within half of what the system allows.
+
+Random access over more shards than that would read the tables of a shard again for nearly every frame.
+"""
 
 
 class ShardDataset:
@@ -79,6 +83,7 @@ class ShardFiles:
         self._starts = np.array(starts, np.int64)
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._pid = os.getpid()
+        self._most_open = _open_files()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
@@ -101,7 +106,7 @@ class ShardFiles:
             self._open, self._pid = OrderedDict(), os.getpid()
         if place not in self._open:
             self._open[place] = Shard(self.shards[place][0])
-            while len(self._open) > _OPEN_SHARDS:
+            while len(self._open) > self._most_open:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(place)
         return self._open[place]
@@ -121,6 +126,15 @@ class ShardFiles:
         """A frame with the wanted passes only."""
         place, n = self.locate(index)
         return self.shard(place).frame(n, self.passes)
+
+
+def _open_files() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows, where the limit of the C library is 512
+        return 256
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _OPEN_SHARDS if soft == resource.RLIM_INFINITY else max(1, min(_OPEN_SHARDS, soft // 2))
 
 
 def order(
