@@ -43,8 +43,8 @@ def sample_pattern(count: int) -> NDArray[np.float64]:
 
 @fast
 def collect_others(
-    keys: Any, stride: int, pixels: int, samples: int, remap: Any, visible: Any, seen: int, candidate: Any, sample_of: Any,
-    number_of: Any, limit: int,
+    keys: Any, stride: int, pixels: int, samples: int, remap: Any, visible: Any, seen: int, candidate: Any,
+    sample_of: Any, number_of: Any, limit: int,
 ) -> tuple[int, int]:  # fmt: skip
     """List the samples that see another triangle than the centre, pixel by pixel, and number these triangles.
 

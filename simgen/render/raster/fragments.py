@@ -28,7 +28,7 @@ class Placed:
 
 @dataclass(eq=False)
 class Fragments:
-    """What is seen: ``count`` fragments at pixel centres in order of pixels, then those of anti-aliasing up to ``total``.
+    """What is seen: ``count`` fragments at pixel centres, row by row, then those of anti-aliasing up to ``total``.
 
     Arrays are longer than used. ``triangle`` counts the triangles seen, whose attribute planes stand in ``planes`` and
     whose drawables in ``owner``. ``weight`` is a fragment's share of its pixel, ``background`` (H * W) what is left.
@@ -62,7 +62,7 @@ def place(snapshot: Snapshot, residents: Residents, scratch: Scratch) -> Placed:
 def draw(
     placed: Placed, residents: Residents, keys: Any, samples: Any, window: tuple[int, int, int, int], chosen: Any
 ) -> None:
-    """Draw drawables ``chosen`` (int32) into emptied ``keys``, flat, sample by sample; ``window`` is x, y, w, h in pixels."""
+    """Draw drawables ``chosen`` (int32) into emptied ``keys``, flat, sample by sample; ``window`` is x, y, w, h."""
     tables = placed.tables
     stride = window[2] * window[3]
     clear(keys, 0, len(samples) * stride, tables.camera[layout.FAR])

@@ -86,7 +86,7 @@ def _draw_shadows(
         if fitted is None:
             continue
         fitted[0][shadow.START] = start
-        start += side * side
+        start += int(fitted[0][shadow.SIDE]) ** 2
         lights[k, SHADOW] = len(rows)
         rows.append(fitted[0])
         drawn.append(fitted[1])
@@ -115,8 +115,8 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
 
 
 def occlusion_radius(tables: Tables) -> float:
-    """How far ambient occlusion reaches, in metres: a third of the median extent of the labelled objects."""
+    """How far ambient occlusion reaches, in metres: half the median extent of the labelled objects."""
     extent = np.abs((tables.bounds[:, 1] - tables.bounds[:, 0]) * tables.scales).max(1)
     labelled = tables.draws[:, layout.INSTANCE] > 0
     sizes = extent[labelled] if labelled.any() else extent
-    return float(np.clip(np.median(sizes) / 3, 0.005, 2.0)) if len(sizes) else 0.1
+    return float(np.clip(np.median(sizes) * 0.5, 0.005, 2.0)) if len(sizes) else 0.1

@@ -67,7 +67,7 @@ def occlude(
     cx, cy = np.float32(camera[CX]) * _HALF, np.float32(camera[CY]) * _HALF
     inverse_fx, inverse_fy = _1 / fx, _1 / fy
     r2 = radius * radius
-    scale = np.float32(5.0) / (r2 * r2 * r2 * np.float32(TAPS)) * radius
+    scale = np.float32(9.0) / (r2 * r2 * r2 * np.float32(TAPS)) * radius
     widest = np.float32(0.2) * np.float32(width)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
     for row in range(height):

@@ -36,7 +36,8 @@ _SHARP = np.float32(1.5)
 
 # Channels of the fragments listed: place in the map, value and its steps, filter radii, turn, results.
 (
-    QU, QV, QZ, QVALUE, QDU, QDV, QRX, QRY, QC, QS, QLIT, QBLOCKED, QX, QY, QFOUND, QNEAREST, QX0, QY0, QZ0, QNX, QNY, QNZ,
+    QU, QV, QZ, QVALUE, QDU, QDV, QRX, QRY, QC, QS, QLIT, QBLOCKED, QX, QY, QFOUND, QNEAREST, QX0, QY0, QZ0, QNX, QNY,
+    QNZ,
 ) = (k * BLOCK for k in range(22))  # fmt: skip
 CHANNELS = 22
 

@@ -353,7 +353,8 @@ def _aim(n: int, light: Any, b: Any) -> None:
 def shade(
     start: int, stop: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, weight: Any,
     opening: Any, owner: Any, draws: Any, reals: Any, planes: Any, camera: Any, textures: Any, texels: Any, lights: Any,
-    maps: Any, shadow: Any, coarse: Any, discs: Any, rotation: Any, harmonics: Any, reflections: Any, scale: Any, intensity: Any, q: Any, b: Any, s: Any, a: Any, t: Any,
+    maps: Any, shadow: Any, coarse: Any, discs: Any, rotation: Any, harmonics: Any,
+    reflections: Any, scale: Any, intensity: Any, q: Any, b: Any, s: Any, a: Any, t: Any,
     out: Any,
 ) -> None:  # fmt: skip
     """Shade fragments ``start`` to ``stop`` and add them, times ``weight``, to the colours ``out`` (H * W * 3).

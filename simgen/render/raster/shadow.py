@@ -39,6 +39,7 @@ MOST_MAPS = 4
 WIDEST = 20.0
 """Texels; penumbrae are not filtered wider."""
 
+_BORDER = 8  # texels left free around what is seen, for the filter
 _FARTHEST = np.float32(-3.0e38)
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -116,6 +117,7 @@ def fit(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
     """The row of the map table for a light and the drawables to draw into it; None when there is no shadow to see.
 
+    ``side`` is the number of texels along the map, fewer where a light is so soft that they would not show.
     ``receivers`` (n, 3) are points of what the camera sees, camera frame. The map covers what is both seen and behind
     a caster, as seen from the light.
     """
@@ -142,7 +144,6 @@ def fit(
     if directional:
         low, high = boxes[..., :2].min((0, 1)), boxes[..., :2].max((0, 1))
         seen = points[:, :2]
-        margin = np.zeros(2)
     else:
         widest = 2.5 if light[KIND] != SPOT else min(np.sqrt(max(1 / max(light[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
         z = np.maximum(boxes[..., 2:], 1e-3)
@@ -152,29 +153,32 @@ def fit(
         if not ahead.any():
             return None
         seen = np.clip(points[ahead, :2] / points[ahead, 2:], -widest, widest)
-        margin = np.zeros(2)
     seen_low, seen_high = seen.min(0), seen.max(0)
     margin = 0.02 * (seen_high - seen_low) + 1e-4
     low, high = np.maximum(low, seen_low - margin), np.minimum(high, seen_high + margin)
     if not (high > low).all():
         return None
-    # A border for the filter.
-    scale = (side - 8) / (high - low)
+    # The widest penumbra there can be, per unit of the map.
+    spread = np.tan(min(light[SIZE], 1.0) / 2) if directional else light[SIZE]
+    nearest, farthest = float(boxes[..., 2].min()), float(points[:, 2].max())
+    widest = spread * max(farthest - nearest, 0.0)
+    if not directional:
+        nearest = max(nearest, 0.05 * farthest, 1e-3)
+        widest = spread * max(farthest - nearest, 0.0) / (nearest * max(farthest, 1e-3))
+    # A soft light needs no fine map, and a coarse one lets the filter reach as far as its penumbra.
+    texels = widest * (side - _BORDER) / float((high - low).min())
+    if texels > WIDEST:
+        side = max(int(side * WIDEST / texels), side // 8)
+        side = max(-(-side // TILE), 4) * TILE
+    scale = (side - _BORDER) / (high - low)
     row = np.zeros(MAP_REALS)
     row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)
     row[SCALE_X], row[SCALE_Y] = scale
-    row[SHIFT_X], row[SHIFT_Y] = 3.5 - low * scale
+    row[SHIFT_X], row[SHIFT_Y] = 0.5 * _BORDER - 0.5 - low * scale
     row[SIDE] = side
-    row[SPREAD] = np.tan(min(light[SIZE], 1.0) / 2) if directional else light[SIZE]
+    row[SPREAD] = spread
     row[PERSPECTIVE] = 0.0 if directional else 1.0
-    # The widest penumbra there can be, in texels, bounds what a tile of the coarse map has to know of its neighbours.
-    nearest, farthest = float(boxes[..., 2].min()), float(points[:, 2].max())
-    if directional:
-        widest = row[SPREAD] * max(farthest - nearest, 0.0) * scale.max()
-    else:
-        nearest = max(nearest, 0.05 * farthest, 1e-3)
-        widest = row[SPREAD] * max(farthest - nearest, 0.0) / (nearest * farthest) * scale.max()
-    row[REACH] = np.ceil((min(widest, WIDEST) + 2.0) / TILE)
+    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / TILE)
     return row.astype(np.float32), np.array([c.index for c in chosen], np.int32)
 
 

@@ -203,6 +203,7 @@ def sample_data(textures: Any, texture: int, texels: Any, u: Any, v: Any, footpr
 
 @fast
 def footprint(b: Any, i: int) -> Any:
+    """Side of a pixel's footprint on the texture of fragment ``i``, in u and v."""
     return np.sqrt(
         max(
             b[ix(UX + i)] * b[ix(UX + i)] + b[ix(VXU + i)] * b[ix(VXU + i)],

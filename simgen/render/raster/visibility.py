@@ -217,8 +217,8 @@ def _attribute_planes(
 
 @strict
 def rasterize(
-    keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int, draws: Any,
-    reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any, texels: Any,
+    keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int,
+    draws: Any, reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any, texels: Any,
 ) -> None:  # fmt: skip
     """Draw the first ``count`` drawables of ``chosen`` into ``keys``, flat, ``stride`` keys from sample to sample.
 
