@@ -145,8 +145,8 @@ def test_the_targets_of_a_detector_decode_to_its_boxes() -> None:
         [[[8.0, 12, 20, 16], [40, 36, 12, 24], [4, 40, 10, 10]], [[30.0, 30, 30, 30], [0, 0, 0, 0], [0, 0, 0, 0]]]
     )
     labels = torch.tensor([[1, 0, -2], [2, -1, -1]])
-    heat, _, owner, ignored = losses.centre_targets(boxes, labels, 3, 16, 16)
-    assert heat.shape == (2, 3, 16, 16)
+    heat, _, owner, ignored = losses.centre_targets(boxes, labels, 16, 16)
+    assert heat.shape == (2, 16, 16)
     assert int((heat == 1).sum()) == 3
     assert bool(ignored[0, 11, 2])
     assert int(ignored.sum()) == 9  # cells centred at 6, 10 and 14 across, 42, 46 and 50 down
@@ -166,7 +166,8 @@ def test_the_targets_of_a_detector_decode_to_its_boxes() -> None:
     )
     extent = torch.log(reach.clamp(min=1e-2) / (4 * STRIDE))
     logits = torch.logit(heat.clamp(1e-4, 1 - 1e-4))
-    output = torch.cat([logits, extent], 1)
+    kinds = 20.0 * torch.nn.functional.one_hot(labels.gather(1, owner.flatten(1)).clamp(0), 3)
+    output = torch.cat([logits[:, None], extent, kinds.reshape(2, 16, 16, 3).permute(0, 3, 1, 2)], 1)
     found = decode.detections(output, threshold=0.5)
     assert [sorted(label.tolist()) for _, _, label in found] == [[0, 1], [2]]
     by_label = {int(c): box for box, c in zip(found[0][0], found[0][2], strict=True)}
@@ -174,13 +175,16 @@ def test_the_targets_of_a_detector_decode_to_its_boxes() -> None:
     torch.testing.assert_close(by_label[0], boxes[0, 1], atol=0.01, rtol=0)
     torch.testing.assert_close(found[1][0][0], boxes[1, 0], atol=0.01, rtol=0)
     worse = output.clone()
-    worse[:, 3:] += 0.5
+    worse[:, 1:5] += 0.5
     assert losses.detection(output, boxes, labels) < losses.detection(worse, boxes, labels)
+    wrong = output.clone()
+    wrong[:, 5:] = wrong[:, 5:].roll(1, 1)
+    assert losses.detection(output, boxes, labels) + 5 < losses.detection(wrong, boxes, labels)
 
 
 def test_what_is_ignored_costs_nothing() -> None:
     boxes = torch.tensor([[[16.0, 16, 32, 32]]])
-    output = torch.full((1, 5, 16, 16), -8.0)
+    output = torch.full((1, 7, 16, 16), -8.0)
     output[0, 0, 8, 8] = 4.0  # sure of an object
     false = losses.detection(output, boxes, torch.tensor([[-1]]))
     ignored = losses.detection(output, boxes, torch.tensor([[-2]]))

@@ -19,15 +19,14 @@ def detections(
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Boxes xywh (n, 4) in input pixels, scores (n,) and labels (n,) of each image, best first.
 
-    A detection is a cell whose score is the highest of its class within 3x3 cells. Of two boxes of one class that
+    Of two boxes of one class that
     overlap by an IoU of more than ``overlap``, only the better is kept.
     """
-    classes = output.shape[1] - 4
-    heat = output[:, :classes].float().sigmoid()
-    peak = torch.where(functional.max_pool2d(heat, 3, 1, 1) == heat, heat, 0).flatten(1)
+    peak = peaks(output)
+    size = peak.shape[2] * peak.shape[3]
+    peak = peak.flatten(1)
     scores, cells = peak.topk(min(3 * limit, peak.shape[1]), dim=1)
-    size = heat.shape[2] * heat.shape[3]
-    corners = decode_boxes(output[:, classes:]).flatten(2)
+    corners = decode_boxes(output[:, 1:5]).flatten(2)
     found = []
     for n in range(len(output)):
         some = scores[n] > threshold
@@ -37,6 +36,16 @@ def detections(
         box = torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], 1)
         found.append((box[kept], score[kept], label[kept]))
     return found
+
+
+def peaks(output: Tensor) -> Tensor:
+    """Scores (B, C, rows, columns) of the detector: the chance of a centre times that of the class.
+
+    0 but where the chance of a centre is the highest within 3x3 cells.
+    """
+    centre = output[:, :1].float().sigmoid()
+    top = torch.where(functional.max_pool2d(centre, 3, 1, 1) == centre, centre, 0.0)
+    return top * output[:, 5:].float().softmax(1)
 
 
 def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, overlap: float) -> Tensor:

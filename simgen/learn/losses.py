@@ -62,38 +62,37 @@ def from_six(six: Tensor) -> Tensor:
 
 
 def detection(output: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
-    """Focal loss of the centres plus five times the GIoU loss of the boxes, after TTFNet (Liu et al. 2020).
+    """Focal loss of the centres, five times the GIoU loss of the boxes, and the cross-entropy of the classes.
 
-    ``output`` as ``nets.Detector`` gives it, ``boxes`` (B, M, 4) xywh in input pixels, ``labels`` (B, M), -1 for none
-    and -2 for objects that are to be ignored: cells in them count as nothing, neither object nor background.
+    The first two are TTFNet's (Liu et al. 2020). ``output`` as ``nets.Detector`` gives it, ``boxes`` (B, M, 4) xywh in
+    input pixels, ``labels`` (B, M), -1 for none and -2 for objects that are to be ignored: cells in them count as
+    nothing, neither object nor background.
     """
-    classes = output.shape[1] - 4
-    heat, area, owner, ignored = centre_targets(boxes, labels, classes, output.shape[2], output.shape[3])
-    logits = output[:, :classes]
+    heat, area, owner, ignored = centre_targets(boxes, labels, output.shape[2], output.shape[3])
+    logits = output[:, 0]
     chance = logits.sigmoid()
     peak = (heat == 1).float()
     positive = peak * (1 - chance).square() * functional.logsigmoid(logits)
-    negative = (1 - heat) ** 4 * chance.square() * functional.logsigmoid(-logits) * ~ignored[:, None]
-    count = peak.sum().clamp(1)
-    focal = -(positive + negative).sum() / count
+    negative = (1 - heat) ** 4 * chance.square() * functional.logsigmoid(-logits) * ~ignored
+    focal = -(positive + negative).sum() / peak.sum().clamp(1)
 
     cells = (area > 0).nonzero(as_tuple=True)
     if len(cells[0]) == 0:
         return focal
-    predicted = decode_boxes(output[:, classes:])[cells[0], :, cells[1], cells[2]]
-    wanted = boxes[cells[0], owner[cells]]
-    weight = area[cells]
+    owners = (cells[0], owner[cells])
+    wanted = boxes[owners]
+    weight = area[cells] / area[cells].sum()
+    predicted = decode_boxes(output[:, 1:5])[cells[0], :, cells[1], cells[2]]
     overlap = giou(predicted, torch.cat([wanted[:, :2], wanted[:, :2] + wanted[:, 2:]], 1))
-    return focal + 5 * ((1 - overlap) * weight).sum() / weight.sum()
+    entropy = functional.cross_entropy(output[cells[0], 5:, cells[1], cells[2]], labels[owners], reduction="none")
+    return focal + ((5 * (1 - overlap) + entropy) * weight).sum()
 
 
-def centre_targets(
-    boxes: Tensor, labels: Tensor, classes: int, rows: int, columns: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def centre_targets(boxes: Tensor, labels: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What the detector should give.
 
-    Returns the heat map (B, classes, rows, columns), 1 at the cell of each centre and a Gaussian around it; the weight
-    of the box in each cell (B, rows, columns), 0 outside the Gaussians, where each object's weights sum to the
+    Returns the heat map (B, rows, columns), 1 at the cell of each centre and a Gaussian around it; the weight of each
+    cell in learning box and class (B, rows, columns), 0 outside the Gaussians, where each object's weights sum to the
     logarithm of its area; the object that each cell belongs to, the smallest where several overlap; and the cells of
     objects to be ignored.
     """
@@ -117,9 +116,7 @@ def centre_targets(
     near = near_y[..., :, None] & near_x[..., None, :] & (labels >= 0)[..., None, None]
     blob = torch.exp(-0.5 * (gy.square()[..., :, None] + gx.square()[..., None, :])) * near  # (B, M, rows, columns)
 
-    heat = torch.zeros(len(boxes), classes, rows, columns, device=device)
-    for c in range(classes):
-        heat[:, c] = (blob * (labels == c)[..., None, None]).amax(1)
+    heat = blob.amax(1)
     area = size.prod(-1)
     share = blob / blob.sum((2, 3), keepdim=True).clamp(min=1e-6)
     share = share * torch.log(1 + area * STRIDE**2)[..., None, None]
@@ -133,7 +130,7 @@ def centre_targets(
 
 
 def decode_boxes(extent: Tensor) -> Tensor:
-    """Boxes (B, 4, rows, columns) as left, top, right, bottom in input pixels, of the detector's last four channels."""
+    """Boxes (B, 4, rows, columns) as left, top, right, bottom in input pixels, of the detector's channels 1 to 4."""
     rows, columns = extent.shape[2:]
     x = (torch.arange(columns, device=extent.device, dtype=torch.float32) + 0.5) * STRIDE
     y = (torch.arange(rows, device=extent.device, dtype=torch.float32) + 0.5)[:, None] * STRIDE

@@ -93,9 +93,11 @@ class Classifier(nn.Module):
 class Detector(nn.Module):
     """An anchor-free detector of one output level, after TTFNet (Liu et al. 2020), which trains fast.
 
-    A residual backbone to stride 32, a feature pyramid back to stride ``STRIDE``, and two heads. Gives (B, classes + 4,
-    H / STRIDE, W / STRIDE): the logit that the centre of an object of each class is in the cell, and the logarithms of
-    the distances from the cell's centre to the left, top, right and bottom of the box, in units of four cells.
+    A residual backbone to stride 32, a feature pyramid back to stride ``STRIDE``, and two heads. Gives (B, 5 + classes,
+    H / STRIDE, W / STRIDE): the logit that the centre of an object, of whichever class, is in the cell; the logarithms
+    of the distances from the cell's centre to the left, top, right and bottom of the box, in units of four cells; and
+    logits of the classes. TTFNet has a centre logit for each class; told apart from where things are, what they are is
+    learnt from every cell of an object rather than from its centre alone, in far fewer steps.
     """
 
     def __init__(self, classes: int, width: int) -> None:
@@ -107,15 +109,15 @@ class Detector(nn.Module):
         neck = 2 * w
         self.lateral = nn.ModuleList(nn.Conv2d(c, neck, 1) for c in channels)
         self.smooth = nn.ModuleList(conv(neck, neck) for _ in channels[:-1])
-        self.centre = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, classes, 1))
-        self.extent = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 4, 1))
-        last = self.centre[1]
+        self.where = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, 5, 1))
+        self.what = nn.Sequential(conv(neck, neck), nn.Conv2d(neck, classes, 1))
+        last = self.where[1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
-        nn.init.constant_(last.bias, -math.log(99))  # one cell in a hundred at the start (Lin et al. 2017)
+        nn.init.constant_(last.bias[:1], -math.log(99))  # one cell in a hundred at the start (Lin et al. 2017)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, classes + 4, H / STRIDE, W / STRIDE)."""
+        """(B, 3, H, W) to (B, 5 + classes, H / STRIDE, W / STRIDE)."""
         x = self.stem(x)
         levels = [x]
         for stage in self.down:
@@ -124,7 +126,7 @@ class Detector(nn.Module):
         x = self.lateral[-1](levels[-1])
         for k in range(len(levels) - 2, -1, -1):
             x = self.smooth[k](self.lateral[k](levels[k]) + functional.interpolate(x, scale_factor=2.0))
-        return torch.cat([self.centre(x), self.extent(x)], 1)
+        return torch.cat([self.where(x), self.what(x)], 1)
 
 
 class Segmenter(nn.Module):

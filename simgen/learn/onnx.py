@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from simgen.learn import need
-from simgen.learn.decode import angles
+from simgen.learn.decode import angles, peaks
 from simgen.learn.errors import LearnError
 from simgen.learn.losses import decode_boxes, from_six
 from simgen.learn.model import Model
@@ -30,7 +30,7 @@ class Deployed(nn.Module):
 
     Takes float32 images (B, 3, height, width) of 0 to 255 in RGB. Gives for classify ``probabilities`` (B, C); for
     detect ``boxes`` (B, N, 4) as left, top, right, bottom in input pixels and ``scores`` (B, N, C) of all N cells, of
-    which those that are not the highest among their neighbours are 0 (what remains is left to non-maximum suppression);
+    which those that are no peak among their neighbours are 0 (what remains is left to non-maximum suppression);
     for segment ``probabilities`` (B, C + 1, height, width); for pose ``azimuth`` (B,) in radians and ``confidence``
     (B,), or ``rotation`` (B, 3, 3) relative to the ray through the centre of the crop.
     """
@@ -49,9 +49,8 @@ class Deployed(nn.Module):
             return angles(output)
         if self.task == "rotation":
             return (from_six(output),)
-        heat = output[:, :-4].sigmoid()
-        peak = torch.where(nn.functional.max_pool2d(heat, 3, 1, 1) == heat, heat, 0.0)
-        return decode_boxes(output[:, -4:]).flatten(2).transpose(1, 2), peak.flatten(2).transpose(1, 2)
+        scores = peaks(output).flatten(2).transpose(1, 2)
+        return decode_boxes(output[:, 1:5]).flatten(2).transpose(1, 2), scores
 
 
 def export(model: Model, path: str | os.PathLike[str]) -> None:
