@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from simgen.randomize.sample import categories as category_names
 from simgen.randomize.sample import sample
 from simgen.render.base import Renderer, Snapshot
 from simgen.render.silhouette import Silhouette
-from simgen.render.snapshot import ResolvedScene, resolve, snapshot
-from simgen.scene.record import FrameRecord, SceneRecord, from_json, to_json
+from simgen.render.snapshot import ResolvedScene, camera_at, resolve, snapshot
+from simgen.scene.record import CameraRecord, FrameRecord, SceneRecord, from_json, to_json
 from simgen.scene.state import SceneState, Simulation
+from simgen.sensors.camera import Exposure, exposure_of, full_silhouettes, see
 from simgen.sensors.color import sense
+from simgen.sensors.remap import RemapCache
 from simgen.shards.draws import plain
 from simgen.shards.schema import IMAGES
 
@@ -83,16 +85,18 @@ def compute_frames(
     passes: Sequence[str],
     categories: Mapping[str, int],
     wanted: Sequence[int] | None = None,
+    lenses: RemapCache | None = None,
 ) -> Iterator[Frame]:
     """The frames of a simulated scene one by one, computed ``BATCH`` at a time.
 
     ``wanted`` are places in ``record.frames``, None for all. Each frame depends on the record alone, not on which
-    others are wanted.
+    others are wanted. ``lenses`` keeps what is computed once per lens, for the next call.
     """
     scene = resolve(record, library)
+    lenses = lenses if lenses is not None else RemapCache()
     places = list(range(len(record.frames))) if wanted is None else list(wanted)
     for batch in _batches(record, places):
-        yield from _compute(scene, simulation, renderer, passes, categories, batch)
+        yield from _compute(scene, simulation, renderer, passes, categories, batch, lenses)
 
 
 def resolve_passes(passes: Sequence[str] | str, renderer: Renderer) -> tuple[str, ...]:
@@ -128,22 +132,17 @@ def _result(
     return SceneResult(record, simulation, frames)
 
 
-def _batches(record: SceneRecord, places: Sequence[int]) -> Iterator[list[int]]:
-    """Runs of at most BATCH places whose cameras have one image size."""
-    batch: list[int] = []
+def _batches(record: SceneRecord, places: Sequence[int]) -> Iterator[list[tuple[int, Exposure]]]:
+    """Runs of at most BATCH places whose renderings have one size, with what to render for each."""
+    batch: list[tuple[int, Exposure]] = []
     for place in places:
-        size = _size(record, place)
-        if batch and (len(batch) == BATCH or size != _size(record, batch[0])):
+        exposure = exposure_of(record.frames[place])
+        if batch and (len(batch) == BATCH or exposure.sizes != batch[0][1].sizes):
             yield batch
             batch = []
-        batch.append(place)
+        batch.append((place, exposure))
     if batch:
         yield batch
-
-
-def _size(record: SceneRecord, place: int) -> tuple[int, int]:
-    camera = record.frames[place].camera
-    return camera.width, camera.height
 
 
 def _compute(
@@ -152,24 +151,35 @@ def _compute(
     renderer: Renderer,
     passes: Sequence[str],
     categories: Mapping[str, int],
-    places: Sequence[int],
+    places: Sequence[tuple[int, Exposure]],
+    lenses: RemapCache,
 ) -> Iterator[Frame]:
-    moments = [_moment(scene, simulation, place, passes) for place in places]
-    # Labels come from the id buffer, whether it is stored or not.
-    rendered = [name for name in passes if name != "semantic"]
-    rendered += [] if "instance" in rendered else ["instance"]
+    moments = [_moment(scene, simulation, place, exposure.labels, passes) for place, exposure in places]
+    rendered = _rendered(passes)
+    apart = "rgb" in rendered and places[0][1].colour is not None
+    if apart:
+        rendered.remove("rgb")
+        fine = [_moment(scene, simulation, place, e.colour, ()) for place, e in places if e.colour is not None]
+        colours = renderer.render([moment for _, moment in fine], ["rgb"]).images["rgb"]
     buffers = renderer.render([moment for _, moment in moments], rendered).images
-    for b, (place, (state, moment)) in enumerate(zip(places, moments, strict=True)):
-        images = {name: buffer[b] for name, buffer in buffers.items()}
-        yield _frame(scene, place, state, moment, images, renderer.silhouettes(moment), passes, categories)
+    for b, ((place, exposure), (state, moment)) in enumerate(zip(places, moments, strict=True)):
+        labels = {name: buffer[b] for name, buffer in buffers.items()}
+        images = see(exposure, labels, colours[b] if apart else None, lenses)
+        silhouettes = full_silhouettes(renderer, moment, exposure.camera, lenses)
+        yield _frame(scene, place, state, images, silhouettes, passes, categories)
+
+
+def _rendered(passes: Sequence[str]) -> list[str]:
+    """What to render for ``passes``. Labels come from the id buffer, whether it is stored or not."""
+    return list(dict.fromkeys([*(name for name in passes if name != "semantic"), "instance"]))
 
 
 def _moment(
-    scene: ResolvedScene, simulation: Simulation, place: int, passes: Sequence[str]
+    scene: ResolvedScene, simulation: Simulation, place: int, camera: CameraRecord, passes: Sequence[str]
 ) -> tuple[SceneState, Snapshot]:
-    """The state and the snapshot of a frame, with its neighbours in time where motion is asked for."""
+    """The state of a frame and its snapshot by ``camera``, with its neighbours in time where motion is asked for."""
     frames = scene.record.frames
-    frame = frames[place]
+    frame = replace(frames[place], camera=camera)
     state = simulation.at(frame.time)
     before = after = None
     view = [other for other in frames if other.view == frame.view]
@@ -188,13 +198,13 @@ def _frame(
     scene: ResolvedScene,
     place: int,
     state: SceneState,
-    moment: Snapshot,
     images: dict[str, NDArray[Any]],
     silhouettes: Sequence[Silhouette],
     passes: Sequence[str],
     categories: Mapping[str, int],
 ) -> Frame:
-    record, frame, camera = scene.record, scene.record.frames[place], moment.camera
+    record, frame = scene.record, scene.record.frames[place]
+    camera = camera_at(record, state, frame.camera)
     instance = images["instance"]
     objects = label(record, scene.assets, state, camera, instance, silhouettes, categories)
     stored: dict[str, NDArray[Any]] = {}

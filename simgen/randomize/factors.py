@@ -10,7 +10,7 @@ FACTORS: dict[str, str] = {
     "camera": "position, direction and roll, field of view, principal point",
     "background": "what is seen behind everything: the environment, a picture or a colour",
     "distractors": "which and how many unlabelled objects, and their size",
-    "sensor": "exposure, white balance, noise",
+    "sensor": "exposure, white balance, noise, and all other effects of the colour sensor",
     "physics": "mass, friction, restitution",
     "content": "which and how many labelled objects, and their size",
 }

@@ -139,7 +139,7 @@ def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
     for time in range(definition.time.frames):
         for view, (source, where, log) in enumerate(views):
             taking = draw.at(time)
-            look = sensor(source, definition.sensor, taking)
+            look = sensor(source, where.name, definition.sensor, taking, draw)
             draws = {**log, **taking.log}
             frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws))
     return tuple(frames)

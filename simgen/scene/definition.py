@@ -282,18 +282,51 @@ class Time:
 
 @dataclass
 class SensorDefinition:
-    """How the camera turns light into a picture.
+    """How the camera turns light into a picture; ``SensorRecord`` has the typical range of each setting.
 
     ``auto_exposure`` is the mean level to which it meters, 0 for none; ``exposure`` adds stops. ``white_balance`` is
-    the light in kelvin that it takes for white. ``shot_noise`` is the noise of white, ``read_noise`` that of black, as
-    standard deviations relative to white.
+    the light in kelvin that it takes for white, ``tint`` that light's distance from the black body in Duv, and
+    ``white_balance_gains`` what is left uncorrected of red, green and blue. ``shot_noise`` is the noise of white,
+    ``read_noise`` that of black, as standard deviations relative to white, and ``dsnu`` the fixed part of that of
+    black; ``gain`` is the ISO speed over the base speed, and amplifies all three.
+
+    All but the first three are effects. Null leaves one out; the strength of the factor fades them in: at 0 there is
+    none, whatever is written here. ``adc_bits``, ``bayer``, ``tone_curve`` and ``jpeg_quality`` have no half way: the
+    strength is the share of frames that have them.
     """
 
     auto_exposure: Any = varies("number", 0.22, low=0, high=1)
     exposure: Any = varies("number", 0.0, low=-10, high=10)
     white_balance: Any = varies("number", 6500.0, low=1000, high=15000)
+    white_balance_gains: Any = varies("vec3", None, above=0)
+    tint: Any = varies("number", None, low=-0.05, high=0.05)
     shot_noise: Any = varies("number", 0.0, low=0, high=1)
     read_noise: Any = varies("number", 0.0, low=0, high=1)
+    native_scale: Any = varies("number", None, low=1, high=8)
+    """The picture is taken with so many times the pixels each way, and averaged down."""
+    field_angle_deg: Any = varies("number", None, low=0, high=85)
+    """Angle of the corner off the axis, for the cos^4 law."""
+    vignetting: Any = varies("vec3", None, low=-2, high=2)
+    """a, b, c of the falloff 1 + a r^2 + b r^4 + c r^6, r = 1 in the corner."""
+    chromatic_aberration: Any = varies("vec2", None, low=-0.1, high=0.1)
+    """Magnification of red and of blue against green, less 1."""
+    bloom: Any = varies("number", None, low=0, high=0.5)
+    bloom_radius: Any = varies("number", 0.01, low=0, high=0.25)
+    veiling_glare: Any = varies("number", None, low=0, high=0.5)
+    channel_response: Any = varies("vec3", None, low=1e-3)
+    gain: Any = varies("number", None, low=1e-3, high=1e4)
+    prnu: Any = varies("number", None, low=0, high=1)
+    dsnu: Any = varies("number", None, low=0, high=1)
+    adc_bits: Any = varies("integer", None, low=0, high=16)
+    bayer: Any = varies("word", None, words=("none", "rggb", "bggr", "grbg", "gbrg"))
+    demosaic: Any = varies("word", "malvar", words=("malvar", "bilinear"))
+    saturation: Any = varies("number", None, low=0)
+    tone_curve: Any = varies("word", None, words=("srgb", "rec709", "gamma", "filmic"))
+    gamma: Any = varies("number", 2.2, low=0.1, high=10)
+    contrast: Any = varies("number", None, low=0)
+    sharpen: Any = varies("number", None, low=0)
+    sharpen_radius: Any = varies("number", 1.0, low=0.1, high=20)
+    jpeg_quality: Any = varies("integer", None, low=0, high=100)
 
 
 @dataclass

@@ -159,7 +159,12 @@ class EnvironmentRecord:
 
 @dataclass(frozen=True)
 class CameraRecord:
-    """A pinhole camera. ``pose`` is ``T_world_cam``, or ``T_link_cam`` when ``link`` names a link of body ``body``."""
+    """A camera. ``pose`` is ``T_world_cam``, or ``T_link_cam`` when ``link`` names a link of body ``body``.
+
+    ``distortion`` are OpenCV's coefficients: (k1, k2, p1, p2, k3) of ``distortion_model`` "radial_tangential", which is
+    a pinhole when all are 0, or (k1, k2, k3, k4, 0) of "fisheye". A distorted image is warped from an undistorted one
+    with ``render_scale`` times the focal length.
+    """
 
     name: str
     width: int
@@ -174,6 +179,8 @@ class CameraRecord:
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
     near: float = 0.01
     far: float = 100.0
+    distortion_model: Literal["radial_tangential", "fisheye"] = "radial_tangential"
+    render_scale: float = 1.0
 
 
 @dataclass(frozen=True)
