@@ -58,6 +58,11 @@ def test_boxes_are_drawn_around_the_object(frame: Frame) -> None:
     assert not changed[32:].any()
 
 
+def test_a_box_of_one_pixel_survives_shrinking(frame: Frame) -> None:
+    frame.objects.bbox_visib[0] = (5, 5, 1, 1)
+    assert panel(frame, "boxes", {2: "box"}, 32).shape == (24, 32, 3)
+
+
 def test_full_masks_tint_the_object_only(frame: Frame) -> None:
     changed = np.any(panel(frame, "full", {}) != 100, axis=-1)
     np.testing.assert_array_equal(changed, frame.images["instance"] > 0)

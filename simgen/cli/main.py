@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from simgen import __version__
-from simgen.cli import dataset, job, machine
+from simgen.cli import dataset, export, job, machine
 from simgen.errors import SimgenError, near_match
 
 _SUMMARY = """\
@@ -23,6 +23,10 @@ look at one
   preview     a contact sheet                  simgen preview DIR --out sheet.png
   verify      is every byte and label right    simgen verify DIR
   replay      compute a frame again, compare   simgen replay DIR --frame 137
+
+in other formats
+  export      COCO, BOP, YOLO, KITTI, ...      simgen export DIR --format coco --out OUT
+  import      COCO or BOP into shards          simgen import coco IMAGES ANNOTATIONS --out DIR
 
 this machine
   list        scenes, assets, factors, ...     simgen list scenes
@@ -54,6 +58,8 @@ def _dispatch(arguments: list[str]) -> int:
         "verify": dataset.verify,
         "replay": dataset.replay,
         "preview": dataset.preview,
+        "export": export.export,
+        "import": export.import_,
         "list": machine.list_,
         "doctor": machine.doctor,
         "bench": machine.bench,

@@ -123,7 +123,7 @@ def _boxes(frame: Frame, categories: dict[int, str], width: int) -> Picture:
         if w == 0:
             continue
         color = tuple(int(c) for c in colors[k + 1])
-        draw.rectangle((x, y, x + w - 1, y + h - 1), outline=color, width=2)
+        draw.rectangle((x, y, max(x, x + w - 1), max(y, y + h - 1)), outline=color, width=2)
         name = categories.get(int(frame.objects.category_id[k]), "?")
         at = (x + 2, max(y - 13, 0))
         draw.rectangle((at[0] - 2, at[1], at[0] + draw.textlength(name, font) + 2, at[1] + 13), fill=color)
