@@ -12,7 +12,7 @@ import platform
 import pstats
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -21,10 +21,11 @@ from typing import Any
 from simgen import __version__
 from simgen.assets.library import Library, search_paths
 from simgen.config import RenderConfig, frames_per_scene, load
-from simgen.doctor import cores, processor_name
-from simgen.generate.job import render
+from simgen.doctor import processor_name
+from simgen.generate.job import Progress, render
 from simgen.generate.pipeline import draw_scene
 from simgen.generate.scenes import SceneSource
+from simgen.processes import available_cores
 from simgen.render import NAMES, create
 from simgen.render.base import Renderer, Snapshot
 from simgen.render.snapshot import resolve, snapshot
@@ -58,11 +59,11 @@ def measure(
     ``sizes`` are (width, height); ``frames`` are those of each end-to-end run and worker; ``workers`` is the largest
     number of processes, by default one per core; ``quick`` takes the first size only and few frames.
     """
-    most = workers or cores()
+    most = workers or available_cores()
     chosen = list(sizes[:1]) if quick else list(sizes)
     frames = min(frames, 10) if quick else frames
     result: dict[str, Any] = {
-        "machine": {"processor": processor_name(), "cores": cores(), "system": platform.platform()},
+        "machine": {"processor": processor_name(), "cores": available_cores(), "system": platform.platform()},
         "simgen": __version__,
         "scene": scene,
         "renderer_only": [],
@@ -214,8 +215,8 @@ def _end_to_end(config: RenderConfig, most: int, frames: int) -> list[dict[str, 
                 config.frames = frames * workers if name != "tiny" else max(workers, frames * workers // 4)
                 config.output.frames_per_shard = max(frames_per_scene(config), config.frames // (2 * workers))
                 config.out = str(Path(folder) / "dataset")
-                rates = []
-                manifest = render(config, lambda progress, rates=rates: rates.append(progress.rate))  # type: ignore[misc]
+                rates: list[float] = []
+                manifest = render(config, _recorder(rates))
             size = sum(shard.bytes for shard in manifest.shards)
             rows.append(
                 {
@@ -230,6 +231,10 @@ def _end_to_end(config: RenderConfig, most: int, frames: int) -> list[dict[str, 
             )
     config.renderer.name = "auto"
     return rows
+
+
+def _recorder(rates: list[float]) -> Callable[[Progress], None]:
+    return lambda progress: rates.append(progress.rate)
 
 
 def _ratios(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from simgen import __version__
+from simgen.processes import available_cores
 
 _CORE = (
     "numpy",
@@ -45,7 +46,7 @@ def examine() -> list[Finding]:
     """Try everything, in the order in which a user would have to mend it."""
     findings = [
         Finding("simgen", True, f"{__version__}, Python {platform.python_version()}, {platform.platform()}"),
-        Finding("processor", True, f"{processor_name()}, {cores()} cores usable"),
+        Finding("processor", True, f"{processor_name()}, {available_cores()} cores usable"),
     ]
     findings += [_package(name) for name in _CORE]
     findings += [
@@ -58,11 +59,6 @@ def examine() -> list[Finding]:
     ]
     findings += [_extra(name, purpose) for name, purpose in _EXTRAS.items()]
     return findings
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:
@@ -108,7 +104,8 @@ def _physics() -> str:
 def _kernel_cache() -> str:
     from numba import config
 
-    where = Path(config.CACHE_DIR) if config.CACHE_DIR else Path(__file__).parent
+    chosen = getattr(config, "CACHE_DIR", "")  # set when Numba reads its environment
+    where = Path(chosen) if chosen else Path(__file__).parent
     if not os.access(where, os.W_OK):
         return f"{where} is not writable; kernels are cached in the user's cache folder (or set NUMBA_CACHE_DIR)"
     return str(where)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import sys
-import types
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import TypeVar
 
 from simgen.errors import DatasetError
+from simgen.processes import nameless_main
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,7 +32,7 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], workers: i
     context.set_forkserver_preload(["simgen.export.run"])
     pool = ProcessPoolExecutor(workers, context, _leave_interrupts_to_the_parent)
     try:
-        with _nameless_main():
+        with nameless_main():
             futures = [pool.submit(function, item) for item in items]
         for future in as_completed(futures):
             yield future.result()
@@ -48,21 +45,5 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], workers: i
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _nameless_main() -> Iterator[None]:
-    """Hide the script that is running from processes being started, which would import it and so run it again."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

@@ -14,11 +14,12 @@ import numpy as np
 from simgen.errors import DatasetError, near_match
 from simgen.export import bop, coco, folder, kitti, voc, webdataset, yolo
 from simgen.export.base import Format, ImageFormat, Settings, Unit
-from simgen.export.pool import available_cores, spread
+from simgen.export.pool import spread
 from simgen.export.split import assign, parse_split
 from simgen.generate.folder import locked
 from simgen.generate.interrupt import interruptible
 from simgen.labels.frame import Frame
+from simgen.processes import available_cores
 from simgen.shards.manifest import Category
 from simgen.shards.reader import Dataset
 

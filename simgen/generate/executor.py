@@ -6,12 +6,10 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import time
-import types
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,6 +18,7 @@ from typing import Any
 from simgen.errors import SimgenError
 from simgen.generate.messages import Assignment, Failed, FrameDone, ShardDone
 from simgen.generate.source import OpenSource
+from simgen.processes import nameless_main
 from simgen.shards.files import TEMPORARY
 from simgen.shards.manifest import ShardEntry
 
@@ -212,7 +211,7 @@ def _start(assignment: Assignment) -> _Worker:
     context = _context(assignment.open_source)
     ours, theirs = context.Pipe()
     process = context.Process(target=worker.main, args=(theirs, assignment), daemon=True)
-    with _nameless_main():
+    with nameless_main():
         process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -240,18 +239,3 @@ def _context(open_source: OpenSource) -> Any:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return context
-
-
-@contextmanager
-def _nameless_main() -> Iterator[None]:
-    """Hide the script that runs the job from a process being started.
-
-    ``multiprocessing`` would import it in every worker, and run a script without ``if __name__ == "__main__"`` again.
-    Workers need nothing from it.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

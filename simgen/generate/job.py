@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from simgen.generate.interrupt import interruptible
 from simgen.generate.messages import Assignment, ShardDone
 from simgen.generate.plan import automatic_frames_per_shard, plan, whole_scenes
 from simgen.generate.source import Facts, OpenSource
+from simgen.processes import available_cores
 from simgen.shards import manifest as manifests
 from simgen.shards.files import TEMPORARY, cannot_write
 from simgen.shards.manifest import MANIFEST, SHARDS, Category, Manifest, ShardEntry
@@ -189,11 +189,6 @@ class _Run:
     def _report(self, unfinished: int) -> None:
         done, seconds = self._complete + unfinished, time.monotonic() - self._began
         self._tell(Progress("rendering", done, self._manifest.frames, done - self._before, seconds))
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _complete_frames(manifest: Manifest) -> int:

@@ -99,7 +99,7 @@ def colored_flow(flow: NDArray[np.float32]) -> Picture:
     hue = (np.arctan2(flow[..., 1], flow[..., 0]) / (2 * np.pi) % 1) * 179
     saturation = 255 * length / max(float(length.max()), 1e-9)
     hsv = np.stack([hue, saturation, np.full_like(hue, 255)], -1).astype(np.uint8)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
 
 
 def _check(name: str, frame: Frame) -> None:
@@ -158,7 +158,7 @@ def _object_coords(frame: Frame) -> Picture:
 def _resize(image: Picture, width: int) -> Picture:
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     how = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_NEAREST
-    return cv2.resize(image, (width, height), interpolation=how)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
 def _row(pictures: list[Picture], caption: str) -> Picture:
