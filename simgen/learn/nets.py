@@ -96,8 +96,8 @@ class Detector(nn.Module):
     A residual backbone to stride 32, a feature pyramid back to stride ``STRIDE``, and two heads. Gives (B, 5 + classes,
     H / STRIDE, W / STRIDE): the logit that the centre of an object, of whichever class, is in the cell; the logarithms
     of the distances from the cell's centre to the left, top, right and bottom of the box, in units of four cells; and
-    logits of the classes. TTFNet has a centre logit for each class; told apart from where things are, what they are is
-    learnt from every cell of an object rather than from its centre alone, in far fewer steps.
+    logits of the classes. TTFNet has a centre logit for each class instead; here the class is learnt from every cell
+    around the centre of an object, and the scores of the classes of one cell sum to at most one.
     """
 
     def __init__(self, classes: int, width: int) -> None:
