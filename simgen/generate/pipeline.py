@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simgen.assets.library import Library
 from simgen.config import RenderConfig
 from simgen.errors import RenderError, near_match
+from simgen.generate.calibration import calibrated
 from simgen.labels.frame import Frame
 from simgen.labels.label import label, semantic
 from simgen.physics.simulate import simulate
@@ -68,6 +69,7 @@ def draw_scene(config: RenderConfig, library: Library, scene: int) -> tuple[Scen
 
     When none does, the last attempt stands, without the bodies that did not come to rest.
     """
+    config = calibrated(config)
     for attempt in range(config.attempts + 1):
         # Through JSON and back, so that what is simulated is exactly what is stored and replayed.
         record = from_json(to_json(sample(config, library, config.seed, scene, attempt)))
@@ -227,6 +229,7 @@ def _frame(
         T_world_cam=camera.T_world_cam,
         objects=objects,
         draws=_merged(record, frame),
+        distortion_model=frame.camera.distortion_model,
     )
 
 

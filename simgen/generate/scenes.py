@@ -9,6 +9,7 @@ import numpy as np
 
 from simgen.assets.library import Library, search_paths
 from simgen.config import RenderConfig
+from simgen.generate.calibration import calibrated
 from simgen.generate.pipeline import category_ids, compute_frames, draw_scene, resolve_passes
 from simgen.generate.source import Facts
 from simgen.geometry import transform
@@ -29,6 +30,7 @@ from simgen.scene.record import (
     WorldRecord,
 )
 from simgen.scene.state import BodyState, SceneState, Simulation
+from simgen.sensors.remap import RemapCache
 
 _log = logging.getLogger("simgen")
 
@@ -40,7 +42,8 @@ class SceneSource:
     """
 
     def __init__(self, config: RenderConfig) -> None:
-        self.config = config
+        self.config = calibrated(config)
+        self.lenses = RemapCache()
         self.library = Library(search_paths(config.assets.path))
         self.renderer = create(config.renderer.name, config.renderer.device)
         self.passes = resolve_passes(config.passes, self.renderer)
@@ -63,7 +66,9 @@ class SceneSource:
 
     def frames(self, record: SceneRecord, simulation: Simulation, wanted: Sequence[int]) -> Iterator[Frame]:
         """The frames at the places ``wanted`` of a simulated scene."""
-        return compute_frames(record, simulation, self.library, self.renderer, self.passes, self.categories, wanted)
+        return compute_frames(
+            record, simulation, self.library, self.renderer, self.passes, self.categories, wanted, self.lenses
+        )
 
     def complaint(self, record: SceneRecord, simulation: Simulation) -> str:
         """What had to be removed from a scene that did not settle, and what to change."""

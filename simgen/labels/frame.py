@@ -43,6 +43,8 @@ class Frame:
 
     ``images``: rgb uint8 (H, W, 3) after the sensor; depth float32 (H, W); instance and semantic uint16 (H, W); normal
     float32 (H, W, 3) unit in the camera frame; further passes as in ``render.base.PASSES`` without the batch axis.
+    ``distortion`` are OpenCV's (k1, k2, p1, p2, k3) when ``distortion_model`` is "radial_tangential", and (k1, k2, k3,
+    k4, 0) when it is "fisheye"; ``sensors.lens.project`` takes both. All passes are as the lens sees them.
     ``draws``: factor -> name -> value or list of values, of the scene and of the frame together.
     """
 
@@ -57,3 +59,4 @@ class Frame:
     T_world_cam: NDArray[np.float64]  # (4, 4)
     objects: ObjectTable
     draws: dict[str, dict[str, Any]]
+    distortion_model: str = "radial_tangential"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import numpy as np
 
+from simgen.errors import ConfigError
 from simgen.geometry import Array, intrinsics, look_at
 from simgen.randomize.draw import Draw
 from simgen.randomize.poses import rotation_from_rpy
 from simgen.randomize.robot import BODY
 from simgen.randomize.surfaces import pose_of
-from simgen.scene.definition import CameraDefinition
+from simgen.scene.definition import CameraDefinition, DistortionDefinition
 from simgen.scene.record import CameraRecord
 
+Model = Literal["radial_tangential", "fisheye"]
+Coefficients = tuple[float, float, float, float, float]
+
+_COEFFICIENTS = {"radial_tangential": ("k1", "k2", "p1", "p2", "k3"), "fisheye": ("k1", "k2", "k3", "k4")}
 _NAMES = {
     "shell": ("target", "radius", "elevation_deg", "azimuth_deg", "roll_deg"),
     "fixed": ("position", "target", "roll_deg"),
@@ -23,27 +29,88 @@ _NAMES = {
 
 def camera(name: str, definition: CameraDefinition, width: int, height: int, draw: Draw) -> CameraRecord:
     """One placement of a camera; ``draw`` is that of the view."""
-    names = (*_NAMES[definition.kind], "hfov_deg", "shift")
+    names = (*_NAMES[definition.kind], *_focal_setting(definition), "shift")
     if definition.rpy_deg is not None and definition.kind != "shell":
         names = (*names, "rpy_deg")
     drawn = {key: draw.one("camera", f"{name}.{key}", getattr(definition, key), label=key) for key in names}
-    shift = (drawn["shift"][0] * width, drawn["shift"][1] * height)
-    K = intrinsics(width, height, math.radians(drawn["hfov_deg"]), shift)
+    model, coefficients = _distortion(name, definition.distortion, draw)
+    fx, fy, cx, cy = _intrinsics(name, definition, drawn, model, coefficients, width, height)
     linked = definition.kind == "link"
     return CameraRecord(
         name=name,
         width=width,
         height=height,
-        fx=float(K[0, 0]),
-        fy=float(K[1, 1]),
-        cx=float(K[0, 2]),
-        cy=float(K[1, 2]),
+        fx=fx,
+        fy=fy,
+        cx=cx + drawn["shift"][0] * width,
+        cy=cy + drawn["shift"][1] * height,
         pose=pose_of(_pose(definition.kind, drawn)),
         body=BODY if linked else None,
         link=definition.link if linked else None,
+        distortion=coefficients,
         near=definition.near,
         far=definition.far,
+        distortion_model=model,
+        render_scale=1.0 if definition.distortion is None else definition.distortion.render_scale,
     )
+
+
+def _focal_setting(definition: CameraDefinition) -> tuple[str, ...]:
+    """The setting that gives the focal length."""
+    if definition.intrinsics is not None:
+        return ()
+    return ("hfov_deg",) if definition.focal_mm is None else ("focal_mm",)
+
+
+def _distortion(name: str, definition: DistortionDefinition | None, draw: Draw) -> tuple[Model, Coefficients]:
+    """Model and coefficients of the lens, padded to five."""
+    if definition is None:
+        return "radial_tangential", (0.0, 0.0, 0.0, 0.0, 0.0)
+    k = {
+        key: float(draw.one("camera", f"{name}.distortion.{key}", getattr(definition, key), label=f"distortion_{key}"))
+        for key in _COEFFICIENTS[definition.model]
+    }
+    if definition.model == "fisheye":
+        return "fisheye", (k["k1"], k["k2"], k["k3"], k["k4"], 0.0)
+    return "radial_tangential", (k["k1"], k["k2"], k["p1"], k["p2"], k["k3"])
+
+
+def _intrinsics(
+    name: str,
+    definition: CameraDefinition,
+    drawn: dict[str, Any],
+    model: Model,
+    coefficients: Coefficients,
+    width: int,
+    height: int,
+) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy before the shift; raises ConfigError when given ones are of another image shape."""
+    given = definition.intrinsics
+    if given is not None:
+        sx, sy = width / given.width, height / given.height
+        if abs(sx / sy - 1) > 0.01:
+            raise ConfigError(
+                f"scene.cameras.{name}.intrinsics are of {given.width}x{given.height} images, whose shape is not that "
+                f"of {width}x{height}; set image.width and image.height."
+            )
+        # Pixel centres are whole numbers: the image's edge at -0.5 stays where it is.
+        return given.fx * sx, given.fy * sy, (given.cx + 0.5) * sx - 0.5, (given.cy + 0.5) * sy - 0.5
+    if "focal_mm" in drawn:
+        half = math.atan(definition.sensor_width_mm / 2 / drawn["focal_mm"])
+    else:
+        half = math.radians(drawn["hfov_deg"]) / 2
+    K = intrinsics(width, height, 2 * half)
+    f = float(K[0, 0])
+    if model == "fisheye" and "focal_mm" not in drawn:
+        k1, k2, k3, k4, _ = coefficients
+        s = half * half
+        f = width / 2 / (half * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))))
+        if not f > 0:
+            raise ConfigError(
+                f"scene.cameras.{name}.distortion: this fisheye does not reach half of hfov_deg {drawn['hfov_deg']:g}; "
+                "weaken its coefficients, or give focal_mm."
+            )
+    return f, f, float(K[0, 2]), float(K[1, 2])
 
 
 def _pose(kind: str, drawn: dict) -> Array:

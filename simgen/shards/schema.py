@@ -7,6 +7,7 @@ A shard is one HDF5 file of N frames, K objects in all and S scenes; stock ``h5p
     /images/<pass>                    (N, H, W[, C])              one chunk a frame, see IMAGES
     /images/rgb                       (N,) bytes of a file each   when its attribute ``codec`` is png or jpeg
     /camera/{K, distortion, T_world_cam, name}                    (N, 3, 3), (N, 5), (N, 4, 4) float64, (N,) string
+    /camera/distortion_model          (N,) string                 radial_tangential or fisheye
     /objects/offsets                  (N + 1,) int64              rows offsets[n]:offsets[n + 1] belong to frame n
     /objects/frame                    (K,) int64                  index of the frame over the dataset
     /objects/<field of ObjectTable>   (K, ...)                    see OBJECTS

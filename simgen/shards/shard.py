@@ -96,6 +96,7 @@ class Shard:
             T_world_cam=camera["T_world_cam"][n].copy(),
             objects=self.objects(n),
             draws=self.frame_draws(n),
+            distortion_model=camera["distortion_model"][n],
         )
 
     def objects(self, n: int) -> ObjectTable:
@@ -191,7 +192,10 @@ class Shard:
     def _camera(self) -> dict[str, NDArray[Any]]:
         with self._reading():
             group = self.file["camera"]
-            return {name: data.asstr()[:] if name == "name" else data[:] for name, data in group.items()}
+            return {
+                name: data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+                for name, data in group.items()
+            }
 
     @cached_property
     def _objects(self) -> tuple[dict[str, NDArray[Any]], list[bytes]]:
