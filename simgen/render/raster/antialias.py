@@ -111,7 +111,7 @@ def add_fragments(
     centres = count
     follow = 0
     for c in range(candidates):
-        i = np.int64(candidate[c])
+        i = int(candidate[c])
         if i != at:
             at = i
             first = count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-BLOCK = 2048
+BLOCK = 512
 """Fragments shaded together."""
 SAMPLES = 2 * BLOCK
 """Places in the list of texture samples: the first of each fragment, then further ones."""

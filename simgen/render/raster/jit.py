@@ -39,7 +39,7 @@ def _digest() -> str:
 def _compile(function: Function, fastmath: Any, forceinline: bool) -> Any:
     dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath, forceinline=forceinline)(function)
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if hasattr(cache_file, "_source_stamp"):
+    if cache_file is not None and hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = _digest()
     return dispatcher
 

@@ -111,12 +111,12 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
     occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, working, addresses, a)
     occlusion.smooth(w, h, depth, a, b, 1, 0)
     occlusion.smooth(w, h, depth, b, a, 0, 1)
-    occlusion.spread(seen.total, seen.px, seen.py, seen.w, w, h, depth, a, opening)
+    occlusion.spread(seen.total, seen.px, seen.py, seen.w, w, h, depth, a, working, addresses, opening)
 
 
 def occlusion_radius(tables: Tables) -> float:
-    """How far ambient occlusion reaches, in metres: half the median extent of the labelled objects."""
+    """How far ambient occlusion reaches, in metres: 0.6 of the median extent of the labelled objects."""
     extent = np.abs((tables.bounds[:, 1] - tables.bounds[:, 0]) * tables.scales).max(1)
     labelled = tables.draws[:, layout.INSTANCE] > 0
     sizes = extent[labelled] if labelled.any() else extent
-    return float(np.clip(np.median(sizes) * 0.5, 0.005, 2.0)) if len(sizes) else 0.1
+    return float(np.clip(np.median(sizes) * 0.6, 0.005, 2.0)) if len(sizes) else 0.1

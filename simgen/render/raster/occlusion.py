@@ -1,8 +1,9 @@
 """Ambient occlusion from depth and normals at half resolution, so that objects sit on what they stand on.
 
-The estimator is that of scalable ambient obscurance (McGuire, Mara and Luebke 2012): points seen near a surface point
-and above its tangent plane shut off a part of the sky. It is sampled along a spiral turned from pixel to pixel, and
-smoothed across the pattern and back to full resolution without crossing depth edges.
+Points seen near a surface point and above its tangent plane shut off a part of the sky that grows with their elevation
+and falls with their distance (obscurance, Zhukov et al. 1998). They are looked up along a spiral in the image that
+turns from pixel to pixel (McGuire, Mara and Luebke 2012); the result is smoothed across the pattern of turns and
+brought back to full resolution without crossing depth edges.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CX, CY, FX, FY
 
 TAPS = 12
+_STRENGTH = 9.0
+"""Leaves less than half of the sky open at the foot of an object, which stands for what lies beyond the reach too."""
 _TURNS = 16
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -42,7 +45,7 @@ def gather_half(
     for i in range(total):
         depth[i] = _0
     for k in range(count):
-        x, y = np.int64(px[k]), np.int64(py[k])
+        x, y = int(px[k]), int(py[k])
         if (x & 1) == 0 and (y & 1) == 0:
             i = (y >> 1) * half_width + (x >> 1)
             depth[i] = _1 / w[k]
@@ -67,7 +70,8 @@ def occlude(
     cx, cy = np.float32(camera[CX]) * _HALF, np.float32(camera[CY]) * _HALF
     inverse_fx, inverse_fy = _1 / fx, _1 / fy
     r2 = radius * radius
-    scale = np.float32(9.0) / (r2 * r2 * r2 * np.float32(TAPS)) * radius
+    inverse_r2, tiny = _1 / r2, np.float32(1e-6) * r2
+    scale = np.float32(_STRENGTH / TAPS)
     widest = np.float32(0.2) * np.float32(width)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
     for row in range(height):
@@ -111,11 +115,10 @@ def occlude(
                     qz = zq - b[ix(_Z + i)]
                     d2 = qx * qx + qy * qy + qz * qz
                     above = qx * b[ix(_NX + i)] + qy * b[ix(_NY + i)] + qz * b[ix(_NZ + i)] - b[ix(_BIAS + i)]
-                    fall = max(r2 - d2, _0)
-                    share = fall * fall * fall * max(above, _0) / (d2 + np.float32(1e-4) * r2)
+                    share = max(above, _0) / np.sqrt(d2 + tiny) * max(_1 - d2 * inverse_r2, _0)
                     b[ix(_BLOCKED + i)] += share if zq > _0 else _0
             for i in range(n):
-                found = max(_1 - b[ix(_BLOCKED + i)] * scale, _0)
+                found = _1 / (_1 + b[ix(_BLOCKED + i)] * scale)
                 b[ix(_BLOCKED + i)] = found if b[ix(_Z + i)] > _0 and b[ix(_REACH + i)] >= _1 else _1
             for i in range(n):
                 out[ix(start + i)] = b[ix(_BLOCKED + i)]
@@ -123,7 +126,7 @@ def occlude(
 
 @fast
 def smooth(width: int, height: int, depth: Any, source: Any, target: Any, step_x: int, step_y: int) -> None:
-    """Average over five pixels in one direction, leaving out those at another depth."""
+    """Average over the pattern of four turns in one direction, leaving out pixels at another depth."""
     for y in range(height):
         for x in range(width):
             i = y * width + x
@@ -135,7 +138,8 @@ def smooth(width: int, height: int, depth: Any, source: Any, target: Any, step_x
                 u, v = x + k * step_x, y + k * step_y
                 if k != 0 and u >= 0 and v >= 0 and u < width and v < height:
                     j = v * width + u
-                    share = max(_1 - abs(depth[j] - z) * tolerance, _0)
+                    # The ends count half: five pixels make a window of four.
+                    share = max(_1 - abs(depth[j] - z) * tolerance, _0) * (_HALF if abs(k) == 2 else _1)
                     total += source[j] * share
                     weight += share
             target[i] = total / weight
@@ -143,22 +147,37 @@ def smooth(width: int, height: int, depth: Any, source: Any, target: Any, step_x
 
 @fast
 def spread(
-    count: int, px: Any, py: Any, w: Any, width: int, height: int, depth: Any, source: Any, opening: Any
+    count: int, px: Any, py: Any, w: Any, width: int, height: int, depth: Any, source: Any, b: Any, a: Any, opening: Any
 ) -> None:
     """Bring the half-resolution result to fragments: bilinear, weighted by likeness of depth."""
-    for k in range(count):
-        x, y = max(px[k], _0) * _HALF, max(py[k], _0) * _HALF
-        x0, y0 = np.int64(max(x, _0)), np.int64(max(y, _0))
-        x0, y0 = min(x0, width - 1), min(y0, height - 1)
-        x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
-        a, b = min(max(x - np.float32(x0), _0), _1), min(max(y - np.float32(y0), _0), _1)
-        wk = w[k]
-        total = np.float32(1e-6)
-        weight = np.float32(1e-6)
-        for j in range(4):
-            at = (y1 if j >= 2 else y0) * width + (x1 if (j & 1) == 1 else x0)
-            share = (a if (j & 1) == 1 else _1 - a) * (b if j >= 2 else _1 - b) + np.float32(1e-3)
-            share *= max(_1 - abs(depth[at] * wk - _1) * np.float32(16.0), _0)
-            total += share * source[at]
-            weight += share
-        opening[k] = total / weight
+    right, bottom = np.float32(width - 1), np.float32(height - 1)
+    for first in range(0, count, CHUNK):
+        n = min(CHUNK, count - first)
+        for i in range(n):
+            b[_PX + i] = px[ix(first + i)]
+        for i in range(n):
+            b[_PY + i] = py[ix(first + i)]
+        for i in range(n):
+            b[_Z + i] = w[ix(first + i)]
+            b[_BLOCKED + i] = np.float32(1e-6)
+            b[_REACH + i] = np.float32(1e-6)
+        for k in range(4):
+            ox, oy = np.float32(k & 1), np.float32(k >> 1)
+            for i in range(n):
+                x = min(max(b[_PX + i] * _HALF, _0), right)
+                y = min(max(b[_PY + i] * _HALF, _0), bottom)
+                fx, fy = np.floor(x), np.floor(y)
+                near_x, near_y = _1 - abs(x - fx - ox), _1 - abs(y - fy - oy)
+                u, v = min(fx + ox, right), min(fy + oy, bottom)
+                b[_U + i] = near_x * near_y + np.float32(1e-3)
+                a[i] = np.int32(np.int32(u) + np.int32(np.int32(v) * np.int32(width)))
+            for i in range(n):
+                at = np.uint32(a[i])
+                b[_V + i] = depth[at]
+                b[_FOUND + i] = source[at]
+            for i in range(n):
+                share = b[_U + i] * max(_1 - abs(b[_V + i] * b[_Z + i] - _1) * np.float32(16.0), _0)
+                b[_BLOCKED + i] += share * b[_FOUND + i]
+                b[_REACH + i] += share
+        for i in range(n):
+            opening[ix(first + i)] = b[_BLOCKED + i] / b[_REACH + i]

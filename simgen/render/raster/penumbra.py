@@ -165,7 +165,7 @@ def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: An
     if m == 0:
         return
     for j in range(m):
-        i = np.int64(a[ix(FRAGMENT + j)])
+        i = int(a[ix(FRAGMENT + j)])
         q[ix(QX0 + j)] = b[ix(X + i)]
         q[ix(QY0 + j)] = b[ix(Y + i)]
         q[ix(QZ0 + j)] = b[ix(Z + i)]

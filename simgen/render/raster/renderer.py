@@ -176,14 +176,14 @@ def _tiny_snapshot() -> Snapshot:
     )  # fmt: skip
     corners = np.array([[-1, -1, 0], [1, -1, 0], [0, 1, 0]], np.float32)
     mesh = Mesh(
-        "warm-up", corners, np.array([[0, 1, 2]], np.int32), np.tile(np.float32([0, 0, 1]), (3, 1)), material,
+        "warm-up", corners, np.array([[0, 1, 2]], np.int32), np.tile(np.array([0, 0, 1], np.float32), (3, 1)), material,
         uv=corners[:, :2].copy(), colors=np.ones((3, 4), np.float32),
     )  # fmt: skip
     T_world_cam = np.diag([1.0, -1.0, -1.0, 1.0])
     T_world_cam[2, 3] = 2.0
     camera = Camera(np.array([[16.0, 0, 8], [0, 16.0, 8], [0, 0, 1]]), T_world_cam, 17, 17)
     lights = tuple(
-        LightRecord(kind, position=(0.0, 0.0, 3.0), extent=(0.1, 0.1))  # type: ignore[arg-type]
+        LightRecord(kind, position=(0.0, 0.0, 3.0), extent=(0.1, 0.1))
         for kind in ("directional", "point", "spot", "area")
     )
     still = Neighbour(np.eye(4)[None], T_world_cam)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from simgen.render.raster.residency import Store
 from simgen.render.raster.textures import pack_color, pack_data, table_row
 from simgen.render.raster.transform import place_drawables
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 @dataclass(eq=False)

@@ -121,15 +121,15 @@ def fit(
     ``receivers`` (n, 3) are points of what the camera sees, camera frame. The map covers what is both seen and behind
     a caster, as seen from the light.
     """
-    light = light.astype(np.float64)
-    directional = light[KIND] == DIRECTIONAL
-    travel, position = light[TRAVEL : TRAVEL + 3], light[POSITION : POSITION + 3]
+    source = light.astype(np.float64)
+    directional = source[KIND] == DIRECTIONAL
+    travel, position = source[TRAVEL : TRAVEL + 3], source[POSITION : POSITION + 3]
     chosen = select_casters(casters, None if directional else position, travel)
     if not chosen or not len(receivers):
         return None
     corners = np.stack([c.corners for c in chosen])
     forward = travel
-    if not directional and light[KIND] != SPOT:
+    if not directional and source[KIND] != SPOT:
         forward = corners.reshape(-1, 3).mean(0) - position
         if not np.linalg.norm(forward) > 1e-9:
             forward = travel
@@ -145,7 +145,7 @@ def fit(
         low, high = boxes[..., :2].min((0, 1)), boxes[..., :2].max((0, 1))
         seen = points[:, :2]
     else:
-        widest = 2.5 if light[KIND] != SPOT else min(np.sqrt(max(1 / max(light[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
+        widest = 2.5 if source[KIND] != SPOT else min(np.sqrt(max(1 / max(source[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
         z = np.maximum(boxes[..., 2:], 1e-3)
         flat = np.clip(boxes[..., :2] / z, -widest, widest)
         low, high = flat.min((0, 1)), flat.max((0, 1))
@@ -159,7 +159,7 @@ def fit(
     if not (high > low).all():
         return None
     # The widest penumbra there can be, per unit of the map.
-    spread = np.tan(min(light[SIZE], 1.0) / 2) if directional else light[SIZE]
+    spread = np.tan(min(source[SIZE], 1.0) / 2) if directional else source[SIZE]
     nearest, farthest = float(boxes[..., 2].min()), float(points[:, 2].max())
     widest = spread * max(farthest - nearest, 0.0)
     if not directional:

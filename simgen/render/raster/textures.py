@@ -122,7 +122,7 @@ def _reduce_data(source: Any, start: int, w: int, h: int, target: int, tw: int, 
             r = g = b = a = n // 2
             for v in range(y0, y1):
                 for u in range(x0, x1):
-                    t = np.int64(source[start + v * w + u])
+                    t = int(source[start + v * w + u])
                     r += t & 255
                     g += (t >> 8) & 255
                     b += (t >> 16) & 255

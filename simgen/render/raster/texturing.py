@@ -152,9 +152,14 @@ def list_samples(
         s[ix(TU + i)] = b[ix(SB + i)]
         s[ix(TV + i)] = b[ix(SY + i)]
         s[ix(TW + i)] = _1 / b[ix(SX + i)]
+    known = np.int64(-1)
+    start = w = h = np.int32(0)
     for i in range(begin, end):
-        row = L.LEVEL + 3 * np.uint32(b[ix(SLEVEL + i)])
-        start, w, h = textures[texture, row], textures[texture, row + 1], textures[texture, row + 2]
+        level = np.int64(b[ix(SLEVEL + i)])
+        if level != known:
+            known = level
+            row = L.LEVEL + 3 * level
+            start, w, h = textures[texture, row], textures[texture, row + 1], textures[texture, row + 2]
         a[ix(TSTART + i)] = start
         a[ix(TWIDTH + i)] = w
         a[ix(THEIGHT + i)] = h

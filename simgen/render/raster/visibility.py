@@ -49,7 +49,7 @@ _LARGEST = 1e12
 
 
 @strict
-def _ceil(x: float) -> int:
+def _ceil(x: float) -> Any:
     return np.int64(np.ceil(x))
 
 
@@ -218,7 +218,8 @@ def _attribute_planes(
 @strict
 def rasterize(
     keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int,
-    draws: Any, reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any, texels: Any,
+    draws: Any, reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any,
+    texels: Any,
 ) -> None:  # fmt: skip
     """Draw the first ``count`` drawables of ``chosen`` into ``keys``, flat, ``stride`` keys from sample to sample.
 
