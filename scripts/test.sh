@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
 
-prepare_environment '.[dev]'
+prepare_environment '.[dev,learn]'
 export PATH="$PWD/.venv/bin:$PATH"
 
 say "Lint and format (ruff)"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from simgen import __version__
-from simgen.cli import dataset, export, job, machine
+from simgen.cli import dataset, export, job, learn, machine
 from simgen.errors import SimgenError, near_match
 
 _SUMMARY = """\
@@ -23,6 +23,10 @@ look at one
   preview     a contact sheet                  simgen preview DIR --out sheet.png
   verify      is every byte and label right    simgen verify DIR
   replay      compute a frame again, compare   simgen replay DIR --frame 137
+
+learn from it
+  train       simgen train task=detect data=DIR out=RUN          (classify, detect, segment or pose)
+  evaluate    simgen evaluate model=RUN/model.pt real=PHOTOS out=SCORES
 
 in other formats
   export      COCO, BOP, YOLO, KITTI, ...      simgen export DIR --format coco --out OUT
@@ -71,10 +75,11 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"simgen {__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
-    if name == "render":
-        return job.render(rest)
+    hydra_commands = {"render": job.render, "train": learn.train, "evaluate": learn.evaluate}
+    if name in hydra_commands:
+        return hydra_commands[name](rest)
     if name not in commands:
-        known = ["render", *commands]
+        known = [*hydra_commands, *commands]
         raise SimgenError(f"There is no command {name!r}{near_match(name, known)}; there are {', '.join(known)}.")
     parser = argparse.ArgumentParser(prog=f"simgen {name}")
     run = commands[name](parser)

@@ -13,9 +13,12 @@ def torch(what: str = "training and prediction") -> None:
     package("torch", what)
 
 
-def package(name: str, what: str) -> ModuleType:
-    """The package ``name``; raises LearnError when it cannot be imported. ``what`` says what needs it, in plural."""
+def package(name: str, what: str, extra: str = "learn") -> ModuleType:
+    """The package ``name``; raises LearnError when it cannot be imported.
+
+    ``what`` says what needs it, in plural; ``extra`` is the extra of simgen that brings it.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise LearnError(f"{what} need the package {name}; install it with: pip install 'simgen[learn]'.") from None
+        raise LearnError(f"{what} need the package {name}; install it with: pip install 'simgen[{extra}]'.") from None

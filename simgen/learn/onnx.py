@@ -58,8 +58,8 @@ def export(model: Model, path: str | os.PathLike[str]) -> None:
 
     Needs the packages onnx and onnxscript; raises LearnError without them or when the file cannot be written.
     """
-    onnx = need.package("onnx", "exports to ONNX")
-    need.package("onnxscript", "exports to ONNX")
+    onnx = need.package("onnx", "exports to ONNX", "onnx")
+    need.package("onnxscript", "exports to ONNX", "onnx")
     deployed = Deployed(model).eval().cpu()
     example = torch.zeros(2, 3, model.input.height, model.input.width)
     names = OUTPUTS[deployed.task]
