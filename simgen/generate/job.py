@@ -175,7 +175,8 @@ class _Run:
 
     def _keep(self, entry: ShardEntry, done: ShardDone) -> None:
         entry.state, entry.bytes, entry.checksum = "complete", done.written.bytes, done.written.checksum
-        entry.removed, entry.unsettled, entry.redrawn = done.removed, done.unsettled, done.redrawn
+        entry.removed, entry.omitted = done.removed, done.omitted
+        entry.unsettled, entry.redrawn = done.unsettled, done.redrawn
         self._complete += entry.frames
         for complaint in done.complaints:
             self._complaints += 1

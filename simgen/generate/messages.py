@@ -35,6 +35,7 @@ class ShardDone:
     written: Written
     scenes: int
     removed: int
+    omitted: int
     unsettled: int
     redrawn: int
     complaints: tuple[str, ...]

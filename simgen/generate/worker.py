@@ -49,7 +49,7 @@ def main(connection: Connection, assignment: Assignment) -> None:
 
 def make_shard(assignment: Assignment, source: Source, entry: ShardEntry, report: Callable[[], None]) -> Message:
     """Compute and write one shard; ``report`` is called after each frame. Raises SimgenError."""
-    scenes = removed = unsettled = redrawn = 0
+    scenes = removed = omitted = unsettled = redrawn = 0
     complaints: list[str] = []
     per_scene = assignment.frames_per_scene
     end = entry.first + entry.frames
@@ -60,6 +60,7 @@ def make_shard(assignment: Assignment, source: Source, entry: ShardEntry, report
             writer.add_scene(record, simulation)
             scenes += 1
             removed += len(simulation.removed)
+            omitted += len(record.omitted)
             redrawn += record.attempt
             if not simulation.settled:
                 unsettled += 1
@@ -69,7 +70,7 @@ def make_shard(assignment: Assignment, source: Source, entry: ShardEntry, report
                 writer.add(frame)
                 report()
         written = writer.finish()
-    return ShardDone(written, scenes, removed, unsettled, redrawn, tuple(complaints))
+    return ShardDone(written, scenes, removed, omitted, unsettled, redrawn, tuple(complaints))
 
 
 def _leave_with_parent() -> None:

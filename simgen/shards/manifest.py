@@ -39,8 +39,8 @@ class ShardEntry:
     """A shard: ``frames`` frames from ``first`` on, in ``file`` (relative to the dataset's folder).
 
     ``bytes`` and ``checksum`` are of the complete file. Over its scenes: ``removed`` bodies that fell off the world,
-    exploded or did not come to rest, ``unsettled`` scenes that kept bodies moving in every attempt, and ``redrawn``
-    attempts that were thrown away.
+    exploded or did not come to rest, ``omitted`` objects that found no free place, ``unsettled`` scenes that kept
+    bodies moving in every attempt, and ``redrawn`` attempts that were thrown away.
     """
 
     index: int
@@ -51,6 +51,7 @@ class ShardEntry:
     bytes: int = 0
     checksum: str = ""
     removed: int = 0
+    omitted: int = 0
     unsettled: int = 0
     redrawn: int = 0
 

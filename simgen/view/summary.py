@@ -45,6 +45,7 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
             "objects_per_frame": len(visibility) / len(data),
             "visib_fract_quartiles": np.quantile(visibility, [0.25, 0.5, 0.75]).tolist() if visibility else [],
             "removed_bodies": sum(shard.removed for shard in manifest.shards),
+            "omitted_objects": sum(shard.omitted for shard in manifest.shards),
             "unsettled_scenes": sum(shard.unsettled for shard in manifest.shards),
             "redrawn_scenes": sum(shard.redrawn for shard in manifest.shards),
             "shards": len(manifest.shards),
@@ -65,6 +66,7 @@ def text(facts: dict[str, Any]) -> str:
         f"objects     {facts['objects_per_frame']:.1f} a frame; visible share, quartiles: "
         + (", ".join(f"{q:.2f}" for q in facts["visib_fract_quartiles"]) or "none"),
         f"removed     {facts['removed_bodies']} bodies that fell, exploded or would not rest;"
+        f" {facts['omitted_objects']} objects found no place;"
         f" {facts['redrawn_scenes']} scenes drawn again, {facts['unsettled_scenes']} never settled",
         f"on disk     {facts['shards']} shards, {facts['bytes'] / 1e6:.1f} MB,"
         f" {facts['bytes'] / facts['frames'] / 1e3:.0f} kB a frame",
