@@ -36,6 +36,13 @@ def test_rle_of_a_large_mask_needs_several_characters_a_run() -> None:
     np.testing.assert_array_equal(decode(expected, 480, 640), whole)
 
 
+def test_rle_of_a_mask_as_high_as_the_image_ends_with_it() -> None:
+    whole = np.zeros((5, 9), bool)
+    whole[:, 2:6] = True
+    expected = coco.encode(np.asfortranarray(whole.astype(np.uint8)))["counts"]
+    assert encode(whole[:, 2:6], 2, 0, 5, 9) == expected
+
+
 def test_rle_that_does_not_fill_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match="the runs cover"):
         decode(encode(np.ones((3, 3), bool), 0, 0, 4, 4), 5, 5)

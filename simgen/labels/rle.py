@@ -29,7 +29,7 @@ def decode(counts: bytes, height: int, width: int) -> NDArray[np.bool_]:
 @njit(cache=True)
 def _runs(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> NDArray[np.int64]:
     h, w = mask.shape
-    runs = np.empty(2 * mask.size + 2, np.int64)
+    runs = np.empty(2 * mask.size + 3, np.int64)
     n = 0
     start = 0  # first pixel, column-major, of the current run
     value = False
@@ -46,6 +46,11 @@ def _runs(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> N
             n += 1
             start = base + h
             value = False
+    end = (x + w - 1) * height + y + h
+    if value and end < height * width:  # a crop as high as the image runs on to its last column
+        runs[n] = end - start
+        n += 1
+        start = end
     runs[n] = height * width - start
     if runs[n] > 0 or n == 0:
         n += 1
