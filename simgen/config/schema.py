@@ -13,6 +13,7 @@ from simgen.scene.fields import number, word
 PASSES = (
     "rgb",
     "depth",
+    "depth_sensor",
     "instance",
     "semantic",
     "normal",

@@ -21,10 +21,12 @@ from simgen.randomize.sample import sample
 from simgen.render.base import Renderer, Snapshot
 from simgen.render.silhouette import Silhouette
 from simgen.render.snapshot import ResolvedScene, camera_at, resolve, snapshot
-from simgen.scene.record import CameraRecord, FrameRecord, SceneRecord, from_json, to_json
+from simgen.scene.definition import SceneDefinition
+from simgen.scene.record import CameraRecord, DepthSensorRecord, FrameRecord, SceneRecord, from_json, to_json
 from simgen.scene.state import SceneState, Simulation
 from simgen.sensors.camera import Exposure, exposure_of, full_silhouettes, see
 from simgen.sensors.color import sense
+from simgen.sensors.depth import sense_depth
 from simgen.sensors.remap import RemapCache
 from simgen.shards.draws import plain
 from simgen.shards.schema import IMAGES
@@ -34,6 +36,10 @@ BATCH = 8
 
 AUTO_PASSES = ("rgb", "depth", "instance", "semantic", "normal")
 """The passes that ``passes: auto`` stands for, as far as the renderer has them."""
+
+
+_DERIVED = {"semantic": "instance", "depth_sensor": "depth"}
+"""Passes that are made of a rendered one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +107,18 @@ def compute_frames(
         yield from _compute(scene, simulation, renderer, passes, categories, batch, lenses)
 
 
-def resolve_passes(passes: Sequence[str] | str, renderer: Renderer) -> tuple[str, ...]:
-    """The passes to store, in the order of the file format. Raises RenderError for one that cannot be had."""
-    available = set(renderer.passes) | ({"semantic"} if "instance" in renderer.passes else set())
+def resolve_passes(
+    passes: Sequence[str] | str, renderer: Renderer, scene: SceneDefinition | None = None
+) -> tuple[str, ...]:
+    """The passes to store, in the order of the file format. Raises RenderError for one that cannot be had.
+
+    ``auto`` stores depth sensors where a camera of ``scene`` has one.
+    """
+    available = set(renderer.passes)
+    available |= {name for name, needs in _DERIVED.items() if needs in available}
     chosen = [name for name in AUTO_PASSES if name in available] if isinstance(passes, str) else list(passes)
+    if isinstance(passes, str) and scene is not None and "depth_sensor" in available:
+        chosen += ["depth_sensor"] * any(camera.depth_sensor is not None for camera in scene.cameras.values())
     for name in chosen:
         if name not in available:
             raise RenderError(
@@ -128,7 +142,7 @@ def _result(
     simulation: Simulation,
     wanted: Sequence[int] | None,
 ) -> SceneResult:
-    passes = resolve_passes(config.passes, renderer)
+    passes = resolve_passes(config.passes, renderer, config.scene)
     ids = category_ids(config, library)
     frames = list(compute_frames(record, simulation, library, renderer, passes, ids, wanted))
     return SceneResult(record, simulation, frames)
@@ -157,23 +171,45 @@ def _compute(
     lenses: RemapCache,
 ) -> Iterator[Frame]:
     moments = [_moment(scene, simulation, place, exposure.labels, passes) for place, exposure in places]
-    rendered = _rendered(passes)
-    apart = "rgb" in rendered and places[0][1].colour is not None
+    frames = [scene.record.frames[place] for place, _ in places]
+    rendered = _rendered(passes, frames)
+    apart = "rgb" in passes and places[0][1].colour is not None
     if apart:
-        rendered.remove("rgb")
+        if not _lit(passes, frames):
+            rendered.remove("rgb")
         fine = [_moment(scene, simulation, place, e.colour, ()) for place, e in places if e.colour is not None]
         colours = renderer.render([moment for _, moment in fine], ["rgb"]).images["rgb"]
     buffers = renderer.render([moment for _, moment in moments], rendered).images
     for b, ((place, exposure), (state, moment)) in enumerate(zip(places, moments, strict=True)):
         labels = {name: buffer[b] for name, buffer in buffers.items()}
+        if "depth_sensor" in passes:
+            labels["depth_sensor"] = _measured(frames[b].depth_sensor, labels, moment)
         images = see(exposure, labels, colours[b] if apart else None, lenses)
         silhouettes = full_silhouettes(renderer, moment, exposure.camera, lenses)
         yield _frame(scene, place, state, images, silhouettes, passes, categories)
 
 
-def _rendered(passes: Sequence[str]) -> list[str]:
+def _rendered(passes: Sequence[str], frames: Sequence[FrameRecord]) -> list[str]:
     """What to render for ``passes``. Labels come from the id buffer, whether it is stored or not."""
-    return list(dict.fromkeys([*(name for name in passes if name != "semantic"), "instance"]))
+    wanted = [name for name in passes if name not in _DERIVED] + ["instance"]
+    if "depth_sensor" in passes:
+        wanted += ["depth"] + ["normal"] * any(frame.depth_sensor is not None for frame in frames)
+        wanted += ["rgb"] * _lit(passes, frames)
+    return list(dict.fromkeys(wanted))
+
+
+def _lit(passes: Sequence[str], frames: Sequence[FrameRecord]) -> bool:
+    """Whether a depth sensor has to know how bright surfaces are."""
+    return "depth_sensor" in passes and any(f.depth_sensor is not None and f.depth_sensor.min_signal for f in frames)
+
+
+def _measured(
+    sensor: DepthSensorRecord | None, labels: Mapping[str, NDArray[Any]], moment: Snapshot
+) -> NDArray[np.uint16]:
+    """What a depth sensor measures, before the lens; nothing without one."""
+    if sensor is None:
+        return np.zeros(labels["depth"].shape, np.uint16)
+    return sense_depth(labels["depth"], sensor, moment.camera.K, labels.get("normal"), labels.get("rgb"))
 
 
 def _moment(

@@ -46,7 +46,7 @@ class SceneSource:
         self.lenses = RemapCache()
         self.library = Library(search_paths(config.assets.path))
         self.renderer = create(config.renderer.name, config.renderer.device)
-        self.passes = resolve_passes(config.passes, self.renderer)
+        self.passes = resolve_passes(config.passes, self.renderer, config.scene)
         self.categories = category_ids(config, self.library)
         self.facts = Facts(
             self.renderer.name,

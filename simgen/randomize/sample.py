@@ -15,6 +15,7 @@ from simgen.randomize import content
 from simgen.randomize.appearance import Pools, materials
 from simgen.randomize.camera import camera
 from simgen.randomize.content import items
+from simgen.randomize.depth_sensor import depth_sensor
 from simgen.randomize.draw import Draw
 from simgen.randomize.lighting import environment, lamps
 from simgen.randomize.physics import properties
@@ -133,15 +134,16 @@ def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
         for k in range(part.views):
             placing = draw.at(k)
             views.append(
-                (f"{name}.{k}", camera(name, part, config.image.width, config.image.height, placing), placing.log)
+                (f"{name}.{k}", part, camera(name, part, config.image.width, config.image.height, placing), placing.log)
             )
     frames = []
     for time in range(definition.time.frames):
-        for view, (source, where, log) in enumerate(views):
+        for view, (source, part, where, log) in enumerate(views):
             taking = draw.at(time)
             look = sensor(source, where.name, definition.sensor, taking, draw)
+            depth = None if part.depth_sensor is None else depth_sensor(source, part.depth_sensor, taking)
             draws = {**log, **taking.log}
-            frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws))
+            frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws, depth))
     return tuple(frames)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simgen.errors import ConfigError, near_match
+from simgen.scene.depth_presets import PRESETS
 from simgen.scene.fields import number, varies, vector, word, words
 
 TRACES = ("bodies", "contacts", "joints", "camera")
@@ -265,6 +266,42 @@ class DistortionDefinition:
 
 
 @dataclass
+class DepthSensorDefinition:
+    """A depth camera that looks through this camera; ``DepthSensorRecord`` has the unit of each setting.
+
+    Null keeps what the ``preset``, a real sensor, has, or without one an ideal sensor. It measures into the pass
+    "depth_sensor", beside the exact depth. The strength of the factor sensor fades its errors in; at 0 it only rounds
+    to millimetres.
+    """
+
+    preset: str | None = field(default=None, metadata={"of": tuple(PRESETS)})
+    kind: str | None = field(default=None, metadata={"of": ("structured_light", "active_stereo", "time_of_flight")})
+    min_range: Any = varies("number", None, low=0, high=65.535)
+    max_range: Any = varies("number", None, low=0, high=65.535)
+    baseline: Any = varies("number", None, low=-10, high=10)
+    focal: Any = varies("number", None, low=0)
+    disparity_sigma: Any = varies("number", None, low=0)
+    disparity_step: Any = varies("number", None, low=0)
+    axial: Any = varies("vec4", None)
+    axial_angle: Any = varies("vec2", None)
+    axial_angle_start_deg: Any = varies("number", None, low=0, high=90)
+    lateral: Any = varies("vec2", None, low=0)
+    lateral_metres: Any = varies("number", None, low=0)
+    correlation: Any = varies("number", None, low=0)
+    range_step: Any = varies("number", None, low=0)
+    scale: Any = varies("number", None, above=0)
+    offset: Any = varies("number", None)
+    edge_jump: Any = varies("number", None, above=0)
+    edge_dropout: Any = varies("number", None, low=0, high=1)
+    flying_pixels: Any = varies("number", None, low=0, high=1)
+    min_signal: Any = varies("number", None, low=0)
+    grazing_start_deg: Any = varies("number", None, low=0, high=90)
+    grazing_end_deg: Any = varies("number", None, low=0, high=90)
+    dropout: Any = varies("number", None, low=0, high=1)
+    dropout_size: Any = varies("number", None, low=0)
+
+
+@dataclass
 class Intrinsics:
     """Focal lengths and principal point in pixels of images of ``width`` x ``height``; pixel centres are integers."""
 
@@ -309,6 +346,7 @@ class CameraDefinition:
     shift: Any = varies("vec2", [0.0, 0.0], low=-0.5, high=0.5)
     distortion: DistortionDefinition | None = None
     calibration: str | None = None
+    depth_sensor: DepthSensorDefinition | None = None
     near: float = number(0.01, above=0)
     far: float = number(100.0, above=0)
 

@@ -22,15 +22,16 @@ from simgen.errors import ConfigError, near_match
 
 T = TypeVar("T")
 
-Kind = Literal["number", "integer", "word", "vec2", "vec3", "size", "color", "direction", "rotation"]
+Kind = Literal["number", "integer", "word", "vec2", "vec3", "vec4", "size", "color", "direction", "rotation"]
 
-_COMPONENTS = {"vec2": 2, "vec3": 3, "color": 3}
+_COMPONENTS = {"vec2": 2, "vec3": 3, "vec4": 4, "color": 3}
 _ARTICLES = {
     "number": "one number",
     "integer": "a whole number",
     "word": "a word",
     "vec2": "a list of 2 numbers",
     "vec3": "a list of 3 numbers",
+    "vec4": "a list of 4 numbers",
     "size": "one number or a list of 3",
     "color": 'a colour: "#rrggbb" (sRGB), or [r, g, b] in linear light',
     "direction": "a direction [x, y, z]",
@@ -278,7 +279,7 @@ def _suits(value: Any, kind: Kind) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "size":
         return _suits(value, "number") or _is_vector(value, 3)
-    return _is_vector(value, {"vec2": 2, "rotation": 4}.get(kind, 3))
+    return _is_vector(value, {"vec2": 2, "vec4": 4, "rotation": 4}.get(kind, 3))
 
 
 def _is_vector(value: Any, length: int) -> bool:

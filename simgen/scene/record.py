@@ -326,6 +326,7 @@ class FrameRecord:
     sensor: SensorRecord
     draws: Draws = field(default_factory=dict)
     """What was drawn for this frame alone; the draws of the scene stand in the SceneRecord."""
+    depth_sensor: DepthSensorRecord | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from simgen.errors import ConfigError, RenderError
+from simgen.scene.depth_presets import PRESETS, SOURCES
 from simgen.scene.record import DepthSensorRecord
-from simgen.sensors.depth_presets import PRESETS, SOURCES
 from simgen.sensors.noise import normal_table, site_hash, split_seed
 
 Image = NDArray[np.float32]

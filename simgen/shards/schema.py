@@ -53,6 +53,7 @@ class Image:
 IMAGES: dict[str, Image] = {
     "rgb": Image("uint8", "sRGB"),
     "depth": Image("float32", "m, along the optical axis; 0: no surface"),
+    "depth_sensor": Image("uint16", "mm, along the optical axis, as measured by the depth sensor; 0: nothing measured"),
     "instance": Image("uint16", "instance id; 0: background"),
     "semantic": Image("uint16", "category id; 0: background"),
     "normal": Image("int16", "unit vector in the camera frame times the attribute scale; 0: no surface", snorm=True),

@@ -16,7 +16,10 @@ from simgen.labels.rle import decode
 
 Picture = NDArray[np.uint8]
 
-PANELS = ("rgb", "boxes", "full", "depth", "instance", "semantic", "normal", "object_coords", "flow_forward", "part")
+PANELS = (
+    *("rgb", "boxes", "full", "depth", "depth_sensor", "instance", "semantic", "normal", "object_coords"),
+    *("flow_forward", "part"),
+)
 """What a column can show: the passes, and ``boxes`` and ``full`` (colour with boxes, and with full masks)."""
 
 _GAP = 6
@@ -60,6 +63,8 @@ def panel(frame: Frame, name: str, categories: dict[int, str], width: int = 640)
         return _full_masks(frame)
     if name == "depth":
         return colored_depth(frame.images["depth"])
+    if name == "depth_sensor":
+        return colored_depth(frame.images["depth_sensor"].astype(np.float32) * np.float32(1e-3))
     if name in ("instance", "semantic", "part"):
         return palette(int(frame.images[name].max()) + 1)[frame.images[name]]
     if name == "normal":
