@@ -23,7 +23,7 @@ from simgen.errors import AssetError, near_match
 
 __all__ = ["Library", "scaled_physics", "search_paths"]
 
-CACHE_BYTES = 512 << 20
+CACHE_BYTES = 256 << 20
 """What a library keeps in memory; the least recently used goes first, and is read again when asked for."""
 
 T = TypeVar("T")
