@@ -43,7 +43,7 @@ class RasterRenderer:
     passes = frozenset(PASSES)
 
     def __init__(
-        self, device: str = "auto", samples: int = 4, shadow_size: int = 1024, memory_limit: int = 768 << 20
+        self, device: str = "auto", samples: int = 4, shadow_size: int = 1024, memory_limit: int = 256 << 20
     ) -> None:
         if device not in ("auto", "cpu"):
             raise RenderError(f"renderer.device={device!r} is not available here; use auto or cpu")
