@@ -12,7 +12,7 @@ from simgen.render.raster import layout
 from simgen.render.raster.antialias import add_fragments, collect_others
 from simgen.render.raster.scene import Residents, Tables, pack
 from simgen.render.raster.scratch import Scratch
-from simgen.render.raster.surface import NORMAL_BLOCK, NORMAL_CHANNELS, collect, interpolate_normals, set_up_triangles
+from simgen.render.raster.surface import NORMAL_VALUES, collect, interpolate_normals, set_up_triangles
 from simgen.render.raster.transform import place_vertices
 from simgen.render.raster.visibility import clear, rasterize
 
@@ -88,7 +88,10 @@ def find(
     px, py, w = get("px", np.float32, limit), get("py", np.float32, limit), get("w", np.float32, limit)
     remap = scratch.filled("remap", np.int32, -1, tables.face_count)
     visible = get("visible", np.uint32, tables.face_count)
-    count, seen = collect(keys, width, height, remap, visible, pixel, triangle, px, py, w)
+    weight, background = get("weight", np.float32, limit), get("background", np.float32, pixels)
+    count, seen = collect(
+        keys, width, height, remap, visible, pixel, triangle, px, py, w, weight, background
+    )  # fmt: skip
     candidates = 0
     others = [get(name, np.int32, pixels * (len(samples) - 1)) for name in ("candidate", "sample_of", "number_of")]
     if several:
@@ -102,10 +105,6 @@ def find(
         residents.faces.pool.data, residents.vertices.pool.data, residents.colors.pool.data,
         np.array([width, height], np.float64), planes, owner,
     )  # fmt: skip
-    weight, background = get("weight", np.float32, limit), get("background", np.float32, pixels)
-    weight[:count] = 1.0
-    background[:pixels] = 1.0
-    background[pixel[:count]] = 0.0
     total = count
     if several:
         total = add_fragments(
@@ -114,6 +113,6 @@ def find(
         )  # fmt: skip
     nx, ny, nz = get("nx", np.float32, limit), get("ny", np.float32, limit), get("nz", np.float32, limit)
     if normals:
-        working = get("working", np.float32, NORMAL_CHANNELS * NORMAL_BLOCK)
+        working = get("working", np.float32, NORMAL_VALUES)
         interpolate_normals(total, triangle, px, py, planes, tables.camera, working, nx, ny, nz)
     return Fragments(count, total, pixel, triangle, px, py, w, nx, ny, nz, weight, background, planes, owner)

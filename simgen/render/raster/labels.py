@@ -56,7 +56,8 @@ def write_normals(count: int, pixel: Any, nx: Any, ny: Any, nz: Any, out: Any) -
 
 BLOCK = 2048
 """Fragments computed together, side by side in working memory, before they are written to their pixels."""
-_X, _Y, _W, _A, _B, _C = (k * BLOCK for k in range(6))
+_STRIDE = BLOCK + 16  # not a power of two, which would crowd one set of the cache
+_X, _Y, _W, _A, _B, _C = (k * _STRIDE for k in range(6))
 
 
 @strict
@@ -92,7 +93,7 @@ def write_object_coords(
     out[:] = np.float32(0.0)
     inverse_fx, inverse_fy = 1.0 / camera[FX], 1.0 / camera[FY]
     cx, cy, skew = camera[CX], camera[CY], camera[SKEW]
-    b = np.empty(6 * BLOCK, np.float32)
+    b = np.empty(6 * _STRIDE, np.float32)
     for first in range(0, count, BLOCK):
         n = min(BLOCK, count - first)
         _load(first, n, px, py, w, b)
@@ -131,7 +132,7 @@ def write_flow(
     column = NEXT_CAM if forward else PREVIOUS_CAM
     fx, fy, cx, cy, skew = camera[FX], camera[FY], camera[CX], camera[CY], camera[SKEW]
     inverse_fx, inverse_fy = 1.0 / fx, 1.0 / fy
-    b = np.empty(6 * BLOCK, np.float32)
+    b = np.empty(6 * _STRIDE, np.float32)
     for first in range(0, count, BLOCK):
         n = min(BLOCK, count - first)
         _load(first, n, px, py, w, b)

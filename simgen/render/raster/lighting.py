@@ -53,11 +53,11 @@ def shade_image(
         opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
         residents.texels.pool.data, lights, maps, values, coarse, _DISCS, rotation,
         filtered.harmonics, filtered.reflections, np.float32(filtered.scale), intensity,
-        get("penumbra", np.float32, penumbra.CHANNELS * block.BLOCK),
-        get("block", np.float32, block.CHANNELS * block.BLOCK),
-        get("samples", np.float32, block.TEXTURE_CHANNELS * block.SAMPLES),
-        get("addresses", np.int32, block.ADDRESS_CHANNELS * block.SAMPLES),
-        get("fetched", np.uint32, block.ADDRESS_CHANNELS * block.SAMPLES), out,
+        scratch.filled("penumbra", np.float32, 0, penumbra.CHANNELS * block.STRIDE),
+        get("block", np.float32, block.CHANNELS * block.STRIDE),
+        get("samples", np.float32, block.TEXTURE_CHANNELS * block.SAMPLE_STRIDE),
+        get("addresses", np.int32, block.ADDRESS_CHANNELS * block.SAMPLE_STRIDE),
+        get("fetched", np.uint32, block.ADDRESS_CHANNELS * block.SAMPLE_STRIDE), out,
     )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
     a, b = get("half_a", np.float32, w * h), get("half_b", np.float32, w * h)
     occlusion.gather_half(seen.count, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz, w, h, depth, normal)
     radius = np.float32(occlusion_radius(tables))
-    working = get("occlusion", np.float32, occlusion.CHANNELS * occlusion.CHUNK)
+    working = get("occlusion", np.float32, occlusion.CHANNELS * occlusion.STRIDE)
     addresses = get("occlusion_at", np.int32, occlusion.CHUNK)
     occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, working, addresses, a)
     occlusion.smooth(w, h, depth, a, b, 1, 0)

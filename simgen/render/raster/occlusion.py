@@ -56,7 +56,9 @@ def gather_half(
 
 CHUNK = 1024
 """Pixels of a row that are computed together."""
-_Z, _PX, _PY, _NX, _NY, _NZ, _REACH, _C, _S, _U, _V, _FOUND, _BLOCKED, _BIAS = (k * CHUNK for k in range(14))
+STRIDE = CHUNK + 16
+"""From value to value; not a power of two, which would crowd one set of the cache."""
+_Z, _PX, _PY, _NX, _NY, _NZ, _REACH, _C, _S, _U, _V, _FOUND, _BLOCKED, _BIAS = (k * STRIDE for k in range(14))
 CHANNELS = 14
 
 

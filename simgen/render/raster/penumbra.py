@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.block import BLOCK, EG, FNX, FNY, FNZ, NOISE, SEEN, SLEVEL, SX, SY, X, Y, Z
+from simgen.render.raster.block import BLOCK, EG, FNX, FNY, FNZ, NOISE, SEEN, SLEVEL, STRIDE, SX, SY, X, Y, Z
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.shadow import (
     PERSPECTIVE,
@@ -33,17 +33,22 @@ _ROTATIONS = 64
 _NARROW = np.float32(TILE - 2)
 """Texels that the second coarse map allows a filter to reach."""
 _SHARP = np.float32(1.5)
+_LEAST = np.float32(2.0)
+"""Texels around a fragment that are searched for blockers at least: what the sharpest filter covers."""
+_SAME = np.float32(0.01)
+"""Relative step in depth between neighbours on the same surface."""
 
 # Channels of the fragments listed: place in the map, value and its steps, filter radii, turn, results.
 (
     QU, QV, QZ, QVALUE, QDU, QDV, QRX, QRY, QC, QS, QLIT, QBLOCKED, QX, QY, QFOUND, QNEAREST, QX0, QY0, QZ0, QNX, QNY,
     QNZ,
-) = (k * BLOCK for k in range(22))  # fmt: skip
+) = (k * STRIDE for k in range(22))  # fmt: skip
 CHANNELS = 22
 
-# Channels of integers: fragment, address, and the fragments' places within the list that is filtered.
+# Channels of integers: the fragments that are filtered, texel addresses, the fragments that are to be filtered.
 FRAGMENT = 0
-ADDRESS = BLOCK
+ADDRESS = STRIDE
+LISTED = 2 * STRIDE
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -60,6 +65,12 @@ def spiral() -> NDArray[np.float32]:
     turn = np.arange(_ROTATIONS) / _ROTATIONS * 2 * np.pi
     parts.append(np.stack([np.cos(turn), np.sin(turn)], 1))
     return np.concatenate(parts).astype(np.float32).reshape(-1)
+
+
+@fast
+def _pad(m: int) -> int:
+    """``m`` rounded up to whole vectors, cheaper than a remainder; what lies past the list is finite and not used."""
+    return min((m + 63) // 64 * 64, BLOCK)
 
 
 @fast
@@ -116,7 +127,107 @@ def _move(k: int, to: int, q: Any, a: Any) -> None:
         return
     a[ix(FRAGMENT + to)] = a[ix(FRAGMENT + k)]
     for channel in range(10):
-        q[ix(channel * BLOCK + to)] = q[ix(channel * BLOCK + k)]
+        q[ix(channel * STRIDE + to)] = q[ix(channel * STRIDE + k)]
+
+
+@fast
+def _filter(m: int, light: Any, shadow: Any, discs: Any, b: Any, q: Any, a: Any) -> None:
+    """Filter the map for the ``m`` fragments of a block listed in ``a``, whose nearest blocker may be at SX."""
+    if m == 0:
+        return
+    m0, m1, m2, m3 = light[0], light[1], light[2], light[3]
+    m4, m5, m6, m7 = light[4], light[5], light[6], light[7]
+    m8, m9, m10, m11 = light[8], light[9], light[10], light[11]
+    sx, sy, ox, oy = light[SCALE_X], light[SCALE_Y], light[SHIFT_X], light[SHIFT_Y]
+    perspective = light[PERSPECTIVE] > _0
+    spread = light[SPREAD]
+    side, start = np.int32(light[SIDE]), np.int32(light[START])
+    for j in range(m):
+        i = int(a[ix(FRAGMENT + j)])
+        q[ix(QNEAREST + j)] = b[ix(SX + i)]
+        q[ix(QX0 + j)] = b[ix(X + i)]
+        q[ix(QY0 + j)] = b[ix(Y + i)]
+        q[ix(QZ0 + j)] = b[ix(Z + i)]
+        q[ix(QNX + j)] = b[ix(FNX + i)]
+        q[ix(QNY + j)] = b[ix(FNY + i)]
+        q[ix(QNZ + j)] = b[ix(FNZ + i)]
+        turn = 2 * (SEARCH_TAPS + FILTER_TAPS + np.int64(b[ix(NOISE + i)] * np.float32(_ROTATIONS)) % _ROTATIONS)
+        q[ix(QC + j)] = discs[turn]
+        q[ix(QS + j)] = discs[turn + 1]
+    smaller = min(sx, sy)
+    padded = _pad(m)
+    for j in range(padded):
+        x, y, z = q[ix(QX0 + j)], q[ix(QY0 + j)], q[ix(QZ0 + j)]
+        nx, ny, nz = q[ix(QNX + j)], q[ix(QNY + j)], q[ix(QNZ + j)]
+        lx = m0 * x + m1 * y + m2 * z + m3
+        ly = m4 * x + m5 * y + m6 * z + m7
+        lz = m8 * x + m9 * y + m10 * z + m11
+        mx = m0 * nx + m1 * ny + m2 * nz
+        my = m4 * nx + m5 * ny + m6 * nz
+        mz = m8 * nx + m9 * ny + m10 * nz
+        inverse = _1 / max(lz, np.float32(1e-3))
+        scale = inverse if perspective else _1
+        q[ix(QU + j)] = lx * scale * sx + ox
+        q[ix(QV + j)] = ly * scale * sy + oy
+        q[ix(QZ + j)] = lz
+        # The plane of the triangle over the map, its steepness bounded; the bias is a part of a texel's depth.
+        metre = inverse * inverse if perspective else _1
+        texel = (lz if perspective else _1) / smaller
+        d = mx * lx + my * ly + mz * lz if perspective else mz
+        tiny = np.float32(1e-5)
+        d = min(d, -tiny) if d < _0 else max(d, tiny)
+        bound = np.float32(6.0) * texel * metre
+        q[ix(QDU + j)] = min(max(mx / (d * sx), -bound), bound)
+        q[ix(QDV + j)] = min(max(my / (d * sy), -bound), bound)
+        q[ix(QVALUE + j)] = (inverse if perspective else -lz) + (texel * _HALF + np.float32(2e-4)) * metre
+        wide = spread * max(q[ix(QNEAREST + j)] - (inverse if perspective else -lz), _0)
+        q[ix(QRX + j)] = min(max(wide * sx, _LEAST), np.float32(WIDEST))
+        q[ix(QRY + j)] = min(max(wide * sy, _LEAST), np.float32(WIDEST))
+        q[ix(QLIT + j)] = _0
+        q[ix(QBLOCKED + j)] = _0
+    for k in range(SEARCH_TAPS):
+        _tap(padded, discs[2 * k], discs[2 * k + 1], np.float32(1 / SEARCH_TAPS), start, side, shadow, q, a)
+    # The blockers found give the width of the penumbra; fragments that are wholly lit or dark are done.
+    kept = 0
+    for j in range(m):
+        lit = q[ix(QLIT + j)]
+        if lit >= np.float32(0.999) or lit <= np.float32(0.001):
+            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = _1 if lit > _HALF else _0
+            continue
+        blocker = q[ix(QBLOCKED + j)] / (_1 - lit)
+        wide = spread * max(blocker - (_1 / q[ix(QZ + j)] if perspective else -q[ix(QZ + j)]), _0)
+        q[ix(QRX + j)] = min(wide * sx, np.float32(WIDEST))
+        q[ix(QRY + j)] = min(wide * sy, np.float32(WIDEST))
+        _move(j, kept, q, a)
+        q[ix(QLIT + kept)] = _0
+        kept += 1
+    m = kept
+    # Sharp ones first, so that each kind is a run.
+    sharp = 0
+    for j in range(m):
+        if max(q[ix(QRX + j)], q[ix(QRY + j)]) <= _SHARP:
+            if sharp != j:
+                a[ADDRESS] = a[ix(FRAGMENT + sharp)]
+                for channel in range(10):
+                    q[QX] = q[ix(channel * STRIDE + sharp)]
+                    q[ix(channel * STRIDE + sharp)] = q[ix(channel * STRIDE + j)]
+                    q[ix(channel * STRIDE + j)] = q[QX]
+                a[ix(FRAGMENT + sharp)] = a[ix(FRAGMENT + j)]
+                a[ix(FRAGMENT + j)] = a[ADDRESS]
+            sharp += 1
+    for k in range(16):
+        _tent_tap(_pad(sharp), np.float32(k & 3), np.float32(k >> 2), start, side, shadow, q, a)
+    for j in range(sharp):
+        b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = q[ix(QLIT + j)]
+    rest = m - sharp
+    if rest > 0:
+        for j in range(rest):
+            _move(sharp + j, j, q, a)
+            q[ix(QLIT + j)] = _0
+        for k in range(SEARCH_TAPS, SEARCH_TAPS + FILTER_TAPS):
+            _tap(_pad(rest), discs[2 * k], discs[2 * k + 1], np.float32(1 / FILTER_TAPS), start, side, shadow, q, a)
+        for j in range(rest):
+            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = q[ix(QLIT + j)]
 
 
 @fast
@@ -150,7 +261,7 @@ def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: An
         b[ix(SEEN + i)] = _1
     for i in range(n):
         a[ix(ADDRESS + i)] = np.int32(base + np.int32(b[ix(SX + i)]) + np.int32(np.int32(b[ix(SY + i)]) * tiles))
-    m = 0
+    listed = 0
     half = len(coarse) // 2
     # The lamp seen past the nearest blocker there may be bounds the penumbra; a narrow one need not look far.
     reach = spread * max(sx, sy)
@@ -159,95 +270,27 @@ def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: An
         value = b[ix(SLEVEL + i)]
         nearest = coarse[at]
         if value < nearest and not (reach * (nearest - value) <= _NARROW and value >= coarse[np.uint32(half) + at]):
+            a[ix(LISTED + listed)] = i
+            b[ix(SX + i)] = nearest
+            listed += 1
+    # Every other fragment first: one between two that agree on light or dark, on the same surface, agrees with them.
+    m = 0
+    for j in range(listed):
+        i = int(a[ix(LISTED + j)])
+        if (i & 1) == 0 or i + 1 == n:
             a[ix(FRAGMENT + m)] = i
-            q[ix(QNEAREST + m)] = nearest
             m += 1
-    if m == 0:
-        return
-    for j in range(m):
-        i = int(a[ix(FRAGMENT + j)])
-        q[ix(QX0 + j)] = b[ix(X + i)]
-        q[ix(QY0 + j)] = b[ix(Y + i)]
-        q[ix(QZ0 + j)] = b[ix(Z + i)]
-        q[ix(QNX + j)] = b[ix(FNX + i)]
-        q[ix(QNY + j)] = b[ix(FNY + i)]
-        q[ix(QNZ + j)] = b[ix(FNZ + i)]
-        turn = 2 * (SEARCH_TAPS + FILTER_TAPS + np.int64(b[ix(NOISE + i)] * np.float32(_ROTATIONS)) % _ROTATIONS)
-        q[ix(QC + j)] = discs[turn]
-        q[ix(QS + j)] = discs[turn + 1]
-    smaller = min(sx, sy)
-    for j in range(m):
-        x, y, z = q[ix(QX0 + j)], q[ix(QY0 + j)], q[ix(QZ0 + j)]
-        nx, ny, nz = q[ix(QNX + j)], q[ix(QNY + j)], q[ix(QNZ + j)]
-        lx = m0 * x + m1 * y + m2 * z + m3
-        ly = m4 * x + m5 * y + m6 * z + m7
-        lz = m8 * x + m9 * y + m10 * z + m11
-        mx = m0 * nx + m1 * ny + m2 * nz
-        my = m4 * nx + m5 * ny + m6 * nz
-        mz = m8 * nx + m9 * ny + m10 * nz
-        inverse = _1 / max(lz, np.float32(1e-3))
-        scale = inverse if perspective else _1
-        q[ix(QU + j)] = lx * scale * sx + ox
-        q[ix(QV + j)] = ly * scale * sy + oy
-        q[ix(QZ + j)] = lz
-        # The plane of the triangle over the map, its steepness bounded; the bias is a part of a texel's depth.
-        metre = inverse * inverse if perspective else _1
-        texel = (lz if perspective else _1) / smaller
-        d = mx * lx + my * ly + mz * lz if perspective else mz
-        tiny = np.float32(1e-5)
-        d = min(d, -tiny) if d < _0 else max(d, tiny)
-        bound = np.float32(6.0) * texel * metre
-        q[ix(QDU + j)] = min(max(mx / (d * sx), -bound), bound)
-        q[ix(QDV + j)] = min(max(my / (d * sy), -bound), bound)
-        q[ix(QVALUE + j)] = (inverse if perspective else -lz) + (texel * _HALF + np.float32(2e-4)) * metre
-        wide = spread * max(q[ix(QNEAREST + j)] - (inverse if perspective else -lz), _0)
-        q[ix(QRX + j)] = min(wide * sx, np.float32(WIDEST))
-        q[ix(QRY + j)] = min(wide * sy, np.float32(WIDEST))
-        q[ix(QLIT + j)] = _0
-        q[ix(QBLOCKED + j)] = _0
-    for k in range(SEARCH_TAPS):
-        _tap(m, discs[2 * k], discs[2 * k + 1], np.float32(1 / SEARCH_TAPS), start, side, shadow, q, a)
-    # The blockers found give the width of the penumbra; fragments that are wholly lit or dark are done.
-    kept = 0
-    for j in range(m):
-        lit = q[ix(QLIT + j)]
-        wide = max(q[ix(QRX + j)], q[ix(QRY + j)])
-        if wide > _SHARP and (lit >= np.float32(0.999) or lit <= np.float32(0.001)):
-            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = lit
-            continue
-        if wide > _SHARP:
-            blocker = q[ix(QBLOCKED + j)] / (_1 - lit)
-            lz = q[ix(QZ + j)]
-            wide = spread * max(blocker - (_1 / lz if perspective else -lz), _0)
-            q[ix(QRX + j)] = min(wide * sx, np.float32(WIDEST))
-            q[ix(QRY + j)] = min(wide * sy, np.float32(WIDEST))
-        _move(j, kept, q, a)
-        q[ix(QLIT + kept)] = _0
-        kept += 1
-    m = kept
-    # Sharp ones first, so that each kind is a run.
-    sharp = 0
-    for j in range(m):
-        if max(q[ix(QRX + j)], q[ix(QRY + j)]) <= _SHARP:
-            if sharp != j:
-                a[ADDRESS] = a[ix(FRAGMENT + sharp)]
-                for channel in range(10):
-                    q[QX] = q[ix(channel * BLOCK + sharp)]
-                    q[ix(channel * BLOCK + sharp)] = q[ix(channel * BLOCK + j)]
-                    q[ix(channel * BLOCK + j)] = q[QX]
-                a[ix(FRAGMENT + sharp)] = a[ix(FRAGMENT + j)]
-                a[ix(FRAGMENT + j)] = a[ADDRESS]
-            sharp += 1
-    for k in range(16):
-        _tent_tap(sharp, np.float32(k & 3), np.float32(k >> 2), start, side, shadow, q, a)
-    for j in range(sharp):
-        b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = q[ix(QLIT + j)]
-    rest = m - sharp
-    if rest > 0:
-        for j in range(rest):
-            _move(sharp + j, j, q, a)
-            q[ix(QLIT + j)] = _0
-        for k in range(SEARCH_TAPS, SEARCH_TAPS + FILTER_TAPS):
-            _tap(rest, discs[2 * k], discs[2 * k + 1], np.float32(1 / FILTER_TAPS), start, side, shadow, q, a)
-        for j in range(rest):
-            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = q[ix(QLIT + j)]
+    _filter(m, light, shadow, discs, b, q, a)
+    m = 0
+    for j in range(listed):
+        i = int(a[ix(LISTED + j)])
+        if (i & 1) == 1 and i + 1 < n:
+            before, after = b[ix(SEEN + i - 1)], b[ix(SEEN + i + 1)]
+            z = b[ix(Z + i)]
+            step = max(abs(b[ix(Z + i - 1)] - z), abs(b[ix(Z + i + 1)] - z))
+            if before == after and (before <= _0 or before >= _1) and step < _SAME * z:
+                b[ix(SEEN + i)] = before
+            else:
+                a[ix(FRAGMENT + m)] = i
+                m += 1
+    _filter(m, light, shadow, discs, b, q, a)

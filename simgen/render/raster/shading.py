@@ -43,6 +43,7 @@ from simgen.render.raster.block import (
     SPEC_G,
     SPEC_R,
     SR,
+    STRIDE,
     SX,
     SY,
     UX,
@@ -194,18 +195,18 @@ def _environment(
         x0, y0 = np.int64(x), np.int64(y)
         at = np.uint32(STARTS[level] + y0 * (side + 2) + x0)
         t[i] = reflections[at]
-        t[ix(BLOCK + i)] = reflections[at + np.uint32(1)]
-        t[ix(2 * BLOCK + i)] = reflections[at + np.uint32(side + 2)]
-        t[ix(3 * BLOCK + i)] = reflections[at + np.uint32(side + 3)]
+        t[ix(STRIDE + i)] = reflections[at + np.uint32(1)]
+        t[ix(2 * STRIDE + i)] = reflections[at + np.uint32(side + 2)]
+        t[ix(3 * STRIDE + i)] = reflections[at + np.uint32(side + 3)]
         b[ix(SR + i)] = x - np.float32(x0)
         b[ix(SG + i)] = y - np.float32(y0)
     for i in range(n):
         fa, fb = b[ix(SR + i)], b[ix(SG + i)]
         p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
         pr, pg, pb = decode_color(t[i])
-        qr, qg, qb = decode_color(t[ix(BLOCK + i)])
-        rr, rg, rb = decode_color(t[ix(2 * BLOCK + i)])
-        sr, sg, sb = decode_color(t[ix(3 * BLOCK + i)])
+        qr, qg, qb = decode_color(t[ix(STRIDE + i)])
+        rr, rg, rb = decode_color(t[ix(2 * STRIDE + i)])
+        sr, sg, sb = decode_color(t[ix(3 * STRIDE + i)])
         red = p * pr + q * qr + r * rr + s * sr
         green = p * pg + q * qg + r * rg + s * sg
         blue = p * pb + q * qb + r * rb + s * sb
@@ -360,7 +361,7 @@ def shade(
     """Shade fragments ``start`` to ``stop`` and add them, times ``weight``, to the colours ``out`` (H * W * 3).
 
     ``rotation`` (9,) turns camera directions into the frame of the environment map; ``b``, ``s``, ``a`` and ``t`` are
-    working arrays of CHANNELS * BLOCK, TEXTURE_CHANNELS * SAMPLES, ADDRESS_CHANNELS * SAMPLES (int32 and uint32).
+    working arrays of CHANNELS * STRIDE, and of TEXTURE_CHANNELS and ADDRESS_CHANNELS (int32, uint32) * SAMPLE_STRIDE.
     """
     first = start
     while first < stop:

@@ -47,12 +47,24 @@ from simgen.render.raster.visibility import EMPTY, key_triangle, key_w
 
 @strict
 def collect(
-    keys: Any, width: int, height: int, remap: Any, visible: Any, pixel: Any, triangle: Any, px: Any, py: Any, w: Any
+    keys: Any,
+    width: int,
+    height: int,
+    remap: Any,
+    visible: Any,
+    pixel: Any,
+    triangle: Any,
+    px: Any,
+    py: Any,
+    w: Any,
+    weight: Any,
+    background: Any,
 ) -> tuple[int, int]:
     """List the fragments at pixel centres, row by row, and number the triangles seen from 0.
 
     ``remap`` (faces of the image) is -1 on entry and holds the new number of each triangle seen; ``visible`` lists the
-    triangles by new number. Returns the numbers of fragments and of triangles.
+    triangles by new number. Each fragment starts with the whole ``weight`` of its pixel, each empty pixel with all of
+    ``background``. Returns the numbers of fragments and of triangles.
     """
     fragments = 0
     seen = 0
@@ -63,7 +75,10 @@ def collect(
             key = keys[y * width + x]
             t = key_triangle(key)
             if t == np.uint32(EMPTY):
+                background[y * width + x] = np.float32(1.0)
                 continue
+            background[y * width + x] = np.float32(0.0)
+            weight[fragments] = np.float32(1.0)
             if t != last:
                 last = t
                 number = remap[t]
@@ -268,8 +283,10 @@ def set_up_triangles(
 
 NORMAL_BLOCK = 2048
 """Fragments whose normals are interpolated together, in one array so that loops over it are vectorized."""
-_PX, _PY, _NX, _NY, _NZ, _GX, _GY, _GZ = (k * NORMAL_BLOCK for k in range(8))
-NORMAL_CHANNELS = 8
+NORMAL_STRIDE = NORMAL_BLOCK + 16
+"""From value to value; not a power of two, which would crowd one set of the cache."""
+_PX, _PY, _NX, _NY, _NZ, _GX, _GY, _GZ = (k * NORMAL_STRIDE for k in range(8))
+NORMAL_VALUES = 8 * NORMAL_STRIDE
 
 
 @strict
