@@ -9,7 +9,8 @@ from typing import Any
 from simgen.config import RenderConfig
 from simgen.distributions import Constant
 from simgen.errors import ConfigError
-from simgen.scene.definition import CameraDefinition, DistortionDefinition, Intrinsics
+from simgen.scene.definition import CameraDefinition
+from simgen.scene.sensor_definition import DistortionDefinition, Intrinsics
 from simgen.sensors.calibration import load_calibration
 from simgen.sensors.lens import COEFFICIENTS, Lens
 

@@ -13,6 +13,7 @@ from simgen.assets.library import Library
 from simgen.config import RenderConfig
 from simgen.errors import RenderError, near_match
 from simgen.generate.calibration import calibrated
+from simgen.generate.observe import observe
 from simgen.labels.frame import Frame
 from simgen.labels.label import label, semantic
 from simgen.physics.simulate import simulate
@@ -67,7 +68,7 @@ def replay_scene(
     wanted: Sequence[int] | None = None,
 ) -> SceneResult:
     """As ``scene_frames``, from a record: nothing is drawn."""
-    return _result(config, library, renderer, record, simulate(record, library), wanted)
+    return _result(config, library, renderer, record, observe(record, simulate(record, library), library), wanted)
 
 
 def draw_scene(config: RenderConfig, library: Library, scene: int) -> tuple[SceneRecord, Simulation]:
@@ -82,7 +83,7 @@ def draw_scene(config: RenderConfig, library: Library, scene: int) -> tuple[Scen
         simulation = simulate(record, library)
         if simulation.settled:
             break
-    return record, simulation
+    return record, observe(record, simulation, library)
 
 
 def compute_frames(

@@ -10,6 +10,7 @@ import numpy as np
 from simgen.assets.library import Library, search_paths
 from simgen.config import RenderConfig
 from simgen.generate.calibration import calibrated
+from simgen.generate.observe import observe
 from simgen.generate.pipeline import category_ids, compute_frames, draw_scene, resolve_passes
 from simgen.generate.source import Facts
 from simgen.geometry import transform
@@ -62,7 +63,7 @@ class SceneSource:
 
     def simulate(self, record: SceneRecord) -> Simulation:
         """Simulate a scene that has been drawn before."""
-        return simulate(record, self.library)
+        return observe(record, simulate(record, self.library), self.library)
 
     def frames(self, record: SceneRecord, simulation: Simulation, wanted: Sequence[int]) -> Iterator[Frame]:
         """The frames at the places ``wanted`` of a simulated scene."""

@@ -11,13 +11,13 @@ from simgen.assets.collision import scaled_physics
 from simgen.assets.library import Library
 from simgen.errors import PhysicsError, near_match
 from simgen.geometry import transform
-from simgen.physics import robot, traces
+from simgen.physics import motion, robot, traces
 from simgen.physics.articulated import add_articulated
 from simgen.physics.bodies import Body, add_rigid, read
 from simgen.physics.client import bullet, connect
 from simgen.physics.settle import lost, settle, take_out
 from simgen.scene.record import BodyRecord, SceneRecord
-from simgen.scene.state import BodyState, SceneState, Simulation, Trace
+from simgen.scene.state import BodyState, Motion, SceneState, Simulation, Trace
 
 SOLVER_ITERATIONS = 50
 
@@ -50,8 +50,8 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
             settled = settle(client, bodies, world)
             bodies, rested, steps = settled.bodies, settled.rested, settled.steps
             removed |= settled.removed
-        states, taken = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
-        return Simulation(states, taken, removed, steps * world.timestep, rested)
+        states, taken, moved = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
+        return Simulation(states, taken, removed, steps * world.timestep, rested, moved)
 
 
 def explain(simulation: Simulation, record: SceneRecord) -> str:
@@ -158,7 +158,7 @@ def _run(
     scenery: dict[int, BodyState],
     removed: dict[str, str],
     started: bool,
-) -> tuple[tuple[SceneState, ...], dict[str, Trace]]:
+) -> tuple[tuple[SceneState, ...], dict[str, Trace], Motion | None]:
     """Step through the capture times; ``started`` says whether the scene has made a step before."""
     dt = record.world.timestep
     due: dict[int, list[float]] = {}
@@ -167,9 +167,12 @@ def _run(
     last = max(due, default=0)
     rows = traces.start(record.traces)
     samples = _sample_steps(record, last) if rows else set()
+    log = motion.start(client, record, bodies, last)
+    scans = log.scans if log is not None else set()
+    everyone = bodies
     states: list[SceneState] = []
     for step in range(last + 1):
-        if step in due or step in samples:
+        if step in due or step in samples or step in scans:
             gone = {body.uid: why for body in bodies if body.moving and (why := lost(client, body, record.world))}
             removed.update({body.name: gone[body.uid] for body in bodies if body.uid in gone})
             bodies = take_out(client, bodies, gone)
@@ -177,19 +180,25 @@ def _run(
             states += [
                 SceneState(time, tuple(now.get(k) for k in range(len(record.bodies)))) for time in due.get(step, ())
             ]
+        if log is not None:
+            motion.add(client, log, step * dt, bodies, started)
+            if step in scans:
+                motion.add_state(log, step * dt, now, len(record.bodies))
         if step in samples:
             traces.add_poses(rows, record, step * dt, now)
             traces.add_joints(client, rows, step * dt, bodies)
             if started:
                 traces.add_contacts(client, rows, step * dt, bodies)
-        if step < last or (samples and not started):
+        if step < last or ((samples or log is not None) and not started):
             robot.drive(client, motors, (step + 1) * dt)
             bullet.stepSimulation(physicsClientId=client)
             if not started:
                 traces.add_contacts(client, rows, 0.0, bodies)
                 traces.correct_torques(client, rows, bodies)
+                if log is not None:
+                    motion.correct(client, log, bodies)
             started = True
-    return tuple(states), traces.finish(rows)
+    return tuple(states), traces.finish(rows), None if log is None else motion.finish(log, everyone)
 
 
 def _nearest_step(time: float, timestep: float) -> int:

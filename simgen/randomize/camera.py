@@ -13,8 +13,9 @@ from simgen.randomize.draw import Draw
 from simgen.randomize.poses import rotation_from_rpy
 from simgen.randomize.robot import BODY
 from simgen.randomize.surfaces import pose_of
-from simgen.scene.definition import CameraDefinition, DistortionDefinition
+from simgen.scene.definition import CameraDefinition
 from simgen.scene.record import CameraRecord
+from simgen.scene.sensor_definition import DistortionDefinition
 
 Model = Literal["radial_tangential", "fisheye"]
 Coefficients = tuple[float, float, float, float, float]

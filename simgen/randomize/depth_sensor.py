@@ -8,9 +8,9 @@ from typing import Any
 
 from simgen.distributions.base import mix
 from simgen.randomize.draw import Draw
-from simgen.scene.definition import DepthSensorDefinition
 from simgen.scene.depth_presets import PRESETS
 from simgen.scene.record import DepthSensorRecord
+from simgen.scene.sensor_definition import DepthSensorDefinition
 
 _ERRORS = (
     *("disparity_sigma", "lateral", "lateral_metres", "scale", "offset", "edge_dropout", "flying_pixels"),

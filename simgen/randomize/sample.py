@@ -23,6 +23,7 @@ from simgen.randomize.poses import Occupied, place
 from simgen.randomize.robot import robot
 from simgen.randomize.sensor import sensor
 from simgen.randomize.surfaces import Support, surface
+from simgen.randomize.trace_sensors import trace_sensors
 from simgen.scene.definition import Distractor, Group
 from simgen.scene.record import BodyRecord, FrameRecord, SceneRecord, WorldRecord
 
@@ -57,6 +58,7 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
         bodies.append(body)
     surroundings, suns = environment(definition.environment, definition.background, library, draw, pools)
     world = definition.world
+    frames = _frames(config, draw)
     return SceneRecord(
         definition=definition.name,
         seed=seed,
@@ -73,9 +75,10 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
         bodies=tuple(bodies),
         lights=(*suns, *lamps(definition.lights, draw)),
         environment=surroundings,
-        frames=_frames(config, draw),
+        frames=frames,
         robot=motion,
         traces=tuple(definition.traces),
+        sensors=trace_sensors(definition.sensors, frames, {body.name for body in bodies}, draw),
         attempt=attempt,
         draws=draw.log,
         omitted=omitted,

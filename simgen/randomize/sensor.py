@@ -9,8 +9,8 @@ from simgen.distributions import Distribution, Value
 from simgen.distributions.base import mix
 from simgen.randomize.blackbody import white_balance
 from simgen.randomize.draw import Draw
-from simgen.scene.definition import SensorDefinition
 from simgen.scene.record import SensorRecord, Vec2, Vec3
+from simgen.scene.sensor_definition import SensorDefinition
 
 _DEEP_WELL = 1e8
 """Photo-electrons of a sensor that has read noise and next to no shot noise."""

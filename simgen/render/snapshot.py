@@ -74,8 +74,21 @@ def snapshot(
 
     ``previous`` and ``following`` are the same view at the neighbouring times, for motion; None where there is none.
     """
+    camera = camera_at(scene.record, state, frame.camera)
+    return Snapshot(
+        tuple(drawables(scene, state)),
+        scene.record.lights,
+        replace(scene.environment, background=_background(scene, camera)),
+        camera,
+        previous=None if previous is None else _neighbour(scene, state, *previous),
+        next=None if following is None else _neighbour(scene, state, *following),
+    )
+
+
+def drawables(scene: ResolvedScene, state: SceneState) -> list[Drawable]:
+    """All meshes where they are at ``state``, in the order of the record's bodies."""
     ids = instance_ids(scene.record, state)
-    drawables: list[Drawable] = []
+    out: list[Drawable] = []
     for index, body in enumerate(scene.record.bodies):
         if state.bodies[index] is None:
             continue
@@ -83,7 +96,7 @@ def snapshot(
         for link, meshes in _meshes_by_link(scene.assets[index]).items():
             T = _link_pose(state, index, link)
             for mesh, material in zip(meshes, scene.materials[index][link], strict=True):
-                drawables.append(
+                out.append(
                     Drawable(
                         mesh,
                         material,
@@ -92,18 +105,10 @@ def snapshot(
                         projection=body.material.projection if textured else "uv",
                         tile=body.material.tile,
                         instance_id=ids.get(index, 0),
-                        part_id=len(drawables) + 1,
+                        part_id=len(out) + 1,
                     )
                 )
-    camera = camera_at(scene.record, state, frame.camera)
-    return Snapshot(
-        tuple(drawables),
-        scene.record.lights,
-        replace(scene.environment, background=_background(scene, camera)),
-        camera,
-        previous=None if previous is None else _neighbour(scene, state, *previous),
-        next=None if following is None else _neighbour(scene, state, *following),
-    )
+    return out
 
 
 def instance_ids(record: SceneRecord, state: SceneState) -> dict[int, int]:

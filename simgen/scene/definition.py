@@ -14,8 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simgen.errors import ConfigError, near_match
-from simgen.scene.depth_presets import PRESETS
 from simgen.scene.fields import number, varies, vector, word, words
+from simgen.scene.sensor_definition import (
+    DepthSensorDefinition,
+    DistortionDefinition,
+    Intrinsics,
+    SensorDefinition,
+    TraceSensorDefinition,
+    check_distortion,
+    check_trace_sensor,
+)
 
 TRACES = ("bodies", "contacts", "joints", "camera")
 GREY = [0.5, 0.5, 0.5]
@@ -247,73 +255,6 @@ class BackgroundDefinition:
 
 
 @dataclass
-class DistortionDefinition:
-    """A lens that distorts, by OpenCV's models: "radial_tangential" (k1, k2, p1, p2, k3) or "fisheye" (k1, k2, k3, k4).
-
-    The image is warped from an undistorted rendering with ``render_scale`` times the focal length: labels are picked
-    from its pixels, so that their edges are up to 0.2 pixels off at 1 and below 0.1 at 2, which costs four times the
-    rendering.
-    """
-
-    model: str = word("radial_tangential", "radial_tangential", "fisheye")
-    k1: Any = varies("number", 0.0)
-    k2: Any = varies("number", 0.0)
-    p1: Any = varies("number", 0.0)
-    p2: Any = varies("number", 0.0)
-    k3: Any = varies("number", 0.0)
-    k4: Any = varies("number", 0.0)
-    render_scale: float = number(1.0, low=1, high=4)
-
-
-@dataclass
-class DepthSensorDefinition:
-    """A depth camera that looks through this camera; ``DepthSensorRecord`` has the unit of each setting.
-
-    Null keeps what the ``preset``, a real sensor, has, or without one an ideal sensor. It measures into the pass
-    "depth_sensor", beside the exact depth. The strength of the factor sensor fades its errors in; at 0 it only rounds
-    to millimetres.
-    """
-
-    preset: str | None = field(default=None, metadata={"of": tuple(PRESETS)})
-    kind: str | None = field(default=None, metadata={"of": ("structured_light", "active_stereo", "time_of_flight")})
-    min_range: Any = varies("number", None, low=0, high=65.535)
-    max_range: Any = varies("number", None, low=0, high=65.535)
-    baseline: Any = varies("number", None, low=-10, high=10)
-    focal: Any = varies("number", None, low=0)
-    disparity_sigma: Any = varies("number", None, low=0)
-    disparity_step: Any = varies("number", None, low=0)
-    axial: Any = varies("vec4", None)
-    axial_angle: Any = varies("vec2", None)
-    axial_angle_start_deg: Any = varies("number", None, low=0, high=90)
-    lateral: Any = varies("vec2", None, low=0)
-    lateral_metres: Any = varies("number", None, low=0)
-    correlation: Any = varies("number", None, low=0)
-    range_step: Any = varies("number", None, low=0)
-    scale: Any = varies("number", None, above=0)
-    offset: Any = varies("number", None)
-    edge_jump: Any = varies("number", None, above=0)
-    edge_dropout: Any = varies("number", None, low=0, high=1)
-    flying_pixels: Any = varies("number", None, low=0, high=1)
-    min_signal: Any = varies("number", None, low=0)
-    grazing_start_deg: Any = varies("number", None, low=0, high=90)
-    grazing_end_deg: Any = varies("number", None, low=0, high=90)
-    dropout: Any = varies("number", None, low=0, high=1)
-    dropout_size: Any = varies("number", None, low=0)
-
-
-@dataclass
-class Intrinsics:
-    """Focal lengths and principal point in pixels of images of ``width`` x ``height``; pixel centres are integers."""
-
-    width: int = number(0, low=1)
-    height: int = number(0, low=1)
-    fx: float = number(0.0, above=0)
-    fy: float = number(0.0, above=0)
-    cx: float = 0.0
-    cy: float = 0.0
-
-
-@dataclass
 class CameraDefinition:
     """A camera and where it stands.
 
@@ -360,55 +301,6 @@ class Time:
 
 
 @dataclass
-class SensorDefinition:
-    """How the camera turns light into a picture; ``SensorRecord`` has the typical range of each setting.
-
-    ``auto_exposure`` is the mean level to which it meters, 0 for none; ``exposure`` adds stops. ``white_balance`` is
-    the light in kelvin that it takes for white, ``tint`` that light's distance from the black body in Duv, and
-    ``white_balance_gains`` what is left uncorrected of red, green and blue. ``shot_noise`` is the noise of white,
-    ``read_noise`` that of black, as standard deviations relative to white, and ``dsnu`` the fixed part of that of
-    black; ``gain`` is the ISO speed over the base speed, and amplifies all three.
-
-    All but the first three are effects. Null leaves one out; the strength of the factor fades them in: at 0 there is
-    none, whatever is written here. ``adc_bits``, ``bayer``, ``tone_curve`` and ``jpeg_quality`` have no half way: the
-    strength is the share of frames that have them.
-    """
-
-    auto_exposure: Any = varies("number", 0.22, low=0, high=1)
-    exposure: Any = varies("number", 0.0, low=-10, high=10)
-    white_balance: Any = varies("number", 6500.0, low=1000, high=15000)
-    white_balance_gains: Any = varies("vec3", None, above=0)
-    tint: Any = varies("number", None, low=-0.05, high=0.05)
-    shot_noise: Any = varies("number", 0.0, low=0, high=1)
-    read_noise: Any = varies("number", 0.0, low=0, high=1)
-    native_scale: Any = varies("number", None, low=1, high=8)
-    """The picture is taken with so many times the pixels each way, and averaged down."""
-    field_angle_deg: Any = varies("number", None, low=0, high=85)
-    """Angle of the corner off the axis, for the cos^4 law."""
-    vignetting: Any = varies("vec3", None, low=-2, high=2)
-    """a, b, c of the falloff 1 + a r^2 + b r^4 + c r^6, r = 1 in the corner."""
-    chromatic_aberration: Any = varies("vec2", None, low=-0.1, high=0.1)
-    """Magnification of red and of blue against green, less 1."""
-    bloom: Any = varies("number", None, low=0, high=0.5)
-    bloom_radius: Any = varies("number", 0.01, low=0, high=0.25)
-    veiling_glare: Any = varies("number", None, low=0, high=0.5)
-    channel_response: Any = varies("vec3", None, low=1e-3)
-    gain: Any = varies("number", None, low=1e-3, high=1e4)
-    prnu: Any = varies("number", None, low=0, high=1)
-    dsnu: Any = varies("number", None, low=0, high=1)
-    adc_bits: Any = varies("integer", None, low=0, high=16)
-    bayer: Any = varies("word", None, words=("none", "rggb", "bggr", "grbg", "gbrg"))
-    demosaic: Any = varies("word", "malvar", words=("malvar", "bilinear"))
-    saturation: Any = varies("number", None, low=0)
-    tone_curve: Any = varies("word", None, words=("srgb", "rec709", "gamma", "filmic"))
-    gamma: Any = varies("number", 2.2, low=0.1, high=10)
-    contrast: Any = varies("number", None, low=0)
-    sharpen: Any = varies("number", None, low=0)
-    sharpen_radius: Any = varies("number", 1.0, low=0.1, high=20)
-    jpeg_quality: Any = varies("integer", None, low=0, high=100)
-
-
-@dataclass
 class SceneDefinition:
     """A scene; see the classes above for its parts. ``name`` is the file's unless given."""
 
@@ -426,6 +318,7 @@ class SceneDefinition:
     time: Time = field(default_factory=Time)
     traces: list[str] = words(TRACES)
     sensor: SensorDefinition = field(default_factory=SensorDefinition)
+    sensors: dict[str, TraceSensorDefinition] = field(default_factory=dict)
 
     @property
     def views(self) -> int:
@@ -443,6 +336,8 @@ def check(scene: SceneDefinition, where: str = "scene") -> None:
             _check_group(group, scene, f"{where}.{part}.{name}")
     for name, camera in scene.cameras.items():
         _check_camera(camera, scene, f"{where}.cameras.{name}")
+    for name, sensor in scene.sensors.items():
+        _check_sensor(name, sensor, scene, f"{where}.sensors.{name}")
     if scene.robot is not None:
         _check_robot(scene.robot, f"{where}.robot")
     elif "joints" in scene.traces:
@@ -489,12 +384,25 @@ def _check_camera(camera: CameraDefinition, scene: SceneDefinition, where: str) 
     if camera.calibration is not None and (camera.intrinsics is not None or camera.distortion is not None):
         raise ConfigError(f"{where}.calibration gives intrinsics and distortion; leave these out, or the calibration.")
     if camera.distortion is not None:
-        foreign = ("k4",) if camera.distortion.model == "radial_tangential" else ("p1", "p2")
-        for key in foreign:
-            if set(getattr(camera.distortion, key).outcomes) != {0.0}:
-                raise ConfigError(f"{where}.distortion.{key} is no coefficient of {camera.distortion.model}; leave it.")
+        check_distortion(camera.distortion, f"{where}.distortion")
     if camera.near >= camera.far:
         raise ConfigError(f"{where}: near {camera.near} is not below far {camera.far}.")
+
+
+def _check_sensor(name: str, sensor: TraceSensorDefinition, scene: SceneDefinition, where: str) -> None:
+    if name in TRACES:
+        raise ConfigError(f"{where}: {name} is the name of a trace of the physics; give another one.")
+    if (sensor.kind in ("encoders", "force_torque") or sensor.link is not None) and scene.robot is None:
+        raise ConfigError(f"{where} sits on the robot, but the scene has none.")
+    if sensor.camera is not None and sensor.camera not in scene.cameras:
+        known = ", ".join(scene.cameras)
+        hint = near_match(sensor.camera, scene.cameras)
+        raise ConfigError(f"{where}.camera: there is no camera {sensor.camera!r}{hint}; there are: {known}.")
+    groups = {**scene.objects, **scene.distractors}
+    if sensor.body is not None and sensor.body.rpartition("_")[0] not in groups:
+        known = ", ".join(f"{group}_00" for group in groups) or "none"
+        raise ConfigError(f"{where}.body: there can be no object {sensor.body!r}; there are, for example: {known}.")
+    check_trace_sensor(sensor, where)
 
 
 def _check_robot(robot: Robot, where: str) -> None:

@@ -12,21 +12,13 @@ from typing import Any, Literal
 
 import msgspec
 
-Vec2 = tuple[float, float]
-Vec3 = tuple[float, float, float]
-Vec4 = tuple[float, float, float, float]
+from simgen.scene.pose import Pose, Vec2, Vec3, Vec4
+from simgen.scene.trace_record import MountedSensor
+
 Draws = dict[str, dict[str, Any]]
 """factor -> name -> what was drawn: a number, a string, a boolean, or a list of these (one entry an item)."""
 
 RECORD_SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Pose:
-    """``T_parent_child`` as a position in metres and a unit quaternion."""
-
-    position: Vec3 = (0.0, 0.0, 0.0)
-    quaternion_xyzw: Vec4 = (0.0, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -361,6 +353,8 @@ class SceneRecord:
     frames: tuple[FrameRecord, ...]
     robot: RobotMotion | None = None
     traces: tuple[str, ...] = ()
+    sensors: tuple[MountedSensor, ...] = ()
+    """Sensors beside the cameras, each of which gives a trace of its name."""
     attempt: int = 0
     draws: Draws = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)

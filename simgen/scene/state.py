@@ -44,11 +44,41 @@ class Trace:
 
 
 @dataclass(frozen=True, eq=False)
+class LinkMotion:
+    """How a link moved: ``T_world_link`` (n, 4, 4) and the velocities (n, 3) of its origin, m/s and rad/s.
+
+    ``n`` is less than that of the times when its body was removed.
+    """
+
+    T_world_link: NDArray[np.float64]
+    linear_velocity: NDArray[np.float64]
+    angular_velocity: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What the sensors of a record measure, exactly, at every step of the physics: ``time`` (n,) seconds.
+
+    ``links`` are by body and link ("": the asset's frame). ``joints`` are the positions (n, J) of all joints that move,
+    by body, with their names. ``wrenches`` (n, 6), by body and joint, are the force in N and the torque in N m with
+    which a joint holds what is beyond it, in the frame of the link beyond. ``states`` are those at which lidars begin
+    their scans, ascending.
+    """
+
+    time: NDArray[np.float64]
+    links: dict[tuple[str, str], LinkMotion]
+    joints: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
+    wrenches: dict[tuple[str, str], NDArray[np.float64]]
+    states: tuple[SceneState, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Simulation:
     """States at the distinct capture times of the record's frames (ascending), traces by name, and what went wrong.
 
     ``removed`` maps the name of each body that was taken out to the reason ("fell off the world", "did not settle:
-    0.31 m/s", "exploded"). ``settled`` is False when something was removed for not coming to rest.
+    0.31 m/s", "exploded"). ``settled`` is False when something was removed for not coming to rest. ``motion`` is there
+    when the record has sensors.
     """
 
     states: tuple[SceneState, ...]
@@ -56,6 +86,7 @@ class Simulation:
     removed: dict[str, str]
     settle_time: float
     settled: bool = True
+    motion: Motion | None = None
 
     def at(self, time: float) -> SceneState:
         """The state captured at ``time``; raises KeyError when none was."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simgen.scene.record import Pose, Vec2, Vec3
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.scene.pose import Pose, Vec2, Vec3
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class ClockRecord:
     jitter: float = 0.0
     offset: float = 0.0
     seed: int = 0
+
+
+def measured_times(clock: ClockRecord, start: float, stop: float) -> NDArray[np.float64]:
+    """The times (n,), ascending, between ``start`` and ``stop`` at which a sensor on ``clock`` measures."""
+    n = max(0, int(np.floor((stop - start - clock.offset) * clock.rate + 1e-9)) + 1)
+    # Rounding must not push the last one out of the recorded time.
+    return np.minimum(start + clock.offset + np.arange(n) / clock.rate, max(stop, start))
 
 
 @dataclass(frozen=True)
@@ -160,3 +170,24 @@ class LidarRecord:
     dropout: float = 0.0
     intensity_noise: float = 0.0
     noise_seed: int = 0
+
+
+@dataclass(frozen=True)
+class MountedSensor:
+    """A sensor and where it sits; exactly one of the records of kinds of sensors is given.
+
+    ``body`` and ``link`` carry it at ``pose``, ``T_link_sensor`` (``link`` None: that of the body's asset); without
+    ``body``, ``pose`` is ``T_world_sensor``. Encoders and force-torque sensors sit in the joints of ``body``, the
+    latter in ``joint``.
+    """
+
+    name: str
+    body: str | None = None
+    link: str | None = None
+    joint: str | None = None
+    pose: Pose = field(default_factory=Pose)
+    imu: ImuRecord | None = None
+    encoder: EncoderRecord | None = None
+    force_torque: ForceTorqueRecord | None = None
+    position: PositionSensorRecord | None = None
+    lidar: LidarRecord | None = None

@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation, Slerp
 
 from simgen.errors import ConfigError
-from simgen.scene.trace_record import ClockRecord
+from simgen.scene.trace_record import ClockRecord, measured_times
 from simgen.sensors.noise import normals
 
 Array = NDArray[np.float64]
@@ -35,13 +35,11 @@ def sample_times(start: float, stop: float, clock: ClockRecord) -> Ticks:
         raise ConfigError(f"the rate of a sensor is {clock.rate:g} Hz and must be positive")
     if not clock.jitter >= 0:
         raise ConfigError(f"the jitter of a sensor is {clock.jitter:g} s and must not be negative")
-    n = max(0, int(np.floor((stop - start - clock.offset) * clock.rate + 1e-9)) + 1)
-    # Rounding must not push the last tick out of the recorded time.
-    measured = np.minimum(start + clock.offset + np.arange(n) / clock.rate, max(stop, start))
-    error = np.zeros(n)
-    if clock.jitter and n:
+    measured = measured_times(clock, start, stop)
+    error = np.zeros(len(measured))
+    if clock.jitter and len(measured):
         half = 0.5 / clock.rate
-        error = np.clip(clock.jitter * normals(clock.seed, _JITTER, n), -half, half)
+        error = np.clip(clock.jitter * normals(clock.seed, _JITTER, len(measured)), -half, half)
     return Ticks(measured, measured + clock.delay + error)
 
 

@@ -13,7 +13,8 @@ A shard is one HDF5 file of N frames, K objects in all and S scenes; stock ``h5p
     /objects/<field of ObjectTable>   (K, ...)                    see OBJECTS
     /masks/full, /masks/full_offsets  (bytes,) uint8, (K + 1,) int64
                                       COCO compressed RLE counts of size [H, W], end to end
-    /traces/<name>/{scene, time, value}  (n,) int64, (n,) float64, (n, C) float64; attributes columns, units
+    /traces/<name>/{scene, time, value}  (n,) int64, (n,) float64, (n, C) float64; attributes columns, units;
+                                      those of the physics (simgen.physics.traces) and of the record's sensors
     /draws/<factor>/<name>            (N,), (N, L) or (N, L, M)   see simgen.shards.draws
     /draw_lengths/<factor>/<name>     (N,) int32                  where lists differ in length or draws are missing
     /records                          (S,) string                 SceneRecord as JSON
