@@ -37,6 +37,8 @@ def shade_image(
     rotation = np.ascontiguousarray((map_to_world.T @ T_world_cam[:3, :3]).reshape(-1).astype(np.float32))
     intensity = np.float32(environment.intensity)
     lights = pack_lights(snapshot.lights, filtered.keys, map_to_world, environment.intensity, T_world_cam)
+    # A small image does not show the texels of a large map.
+    shadow_size = min(shadow_size, 2 * max(width, height))
     maps, values, coarse = _draw_shadows(placed, seen, lights, shadow_size, residents, scratch)
     opening = get("opening", np.float32, seen.total)
     _occlude(tables, seen, width, height, scratch, opening)
