@@ -32,9 +32,9 @@ class RasterRenderer:
     """Rasterizes and shades on one CPU core; implements ``simgen.render.base.Renderer``.
 
     ``samples`` is the number of visibility samples a pixel of ``rgb`` (1: no anti-aliasing; labels always come from the
-    pixel centre alone). ``shadow_size`` is the side in texels of the main light's shadow map (at most
-    twice the image), those of further lights are half as wide; 0 turns shadows off. ``memory_limit`` bounds, in bytes, the meshes, textures and prefiltered
-    environments kept from image to image; what was not used for longest goes first.
+    pixel centre alone). ``shadow_size`` is the side in texels of the main light's shadow map (at most twice the image),
+    those of further lights are half as wide; 0 turns shadows off. ``memory_limit`` bounds, in bytes, the meshes,
+    textures and prefiltered environments kept from image to image; what was not used for longest goes first.
 
     One renderer serves one thread at a time. Kernels are compiled at first use and cached on disk; see ``warm_up``.
     """
