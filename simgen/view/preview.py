@@ -13,14 +13,25 @@ from PIL import Image, ImageDraw, ImageFont
 from simgen.errors import DatasetError, near_match
 from simgen.labels.frame import Frame
 from simgen.labels.rle import decode
+from simgen.sensors.lens import Model, project
 
 Picture = NDArray[np.uint8]
 
 PANELS = (
-    *("rgb", "boxes", "full", "depth", "depth_sensor", "instance", "semantic", "normal", "object_coords"),
+    *("rgb", "boxes", "full", "axes", "depth", "depth_sensor", "instance", "semantic", "normal", "object_coords"),
     *("flow_forward", "part"),
 )
-"""What a column can show: the passes, and ``boxes`` and ``full`` (colour with boxes, and with full masks)."""
+"""What a column can show: the passes; and on the colour image ``boxes``, ``full`` masks, and ``axes``.
+
+``axes`` are those of each visible object's own frame: x red, y green, z blue, each half as long as the object is there.
+"""
+
+_ON_COLOR = ("boxes", "full", "axes")
+_PASSES = tuple(name for name in PANELS if name not in ("rgb", *_ON_COLOR))
+
+_AXIS_COLORS = ((230, 50, 50), (40, 180, 60), (60, 110, 255))
+_SHIFT = 4
+"""Bits after the point in OpenCV's coordinates."""
 
 _GAP = 6
 _PAPER = (250, 250, 250)
@@ -50,13 +61,15 @@ def contact_sheet(
 
 def default_panels(frame: Frame) -> list[str]:
     """Colour with boxes, then every pass that the frame has."""
-    return ["boxes"] * ("rgb" in frame.images) + [p for p in PANELS[3:] if p in frame.images]
+    return ["boxes"] * ("rgb" in frame.images) + [p for p in _PASSES if p in frame.images]
 
 
 def panel(frame: Frame, name: str, categories: dict[int, str], width: int = 640) -> Picture:
-    """One pass as a picture (h, w, 3) uint8; ``boxes`` is drawn at ``width`` pixels so that its text is sharp."""
+    """One panel as a picture (h, w, 3) uint8; ``boxes`` and ``axes`` are drawn at ``width`` pixels, to be sharp."""
     if name == "rgb":
         return frame.images["rgb"]
+    if name == "axes":
+        return _axes(frame, width)
     if name == "boxes":
         return _boxes(frame, categories, width)
     if name == "full":
@@ -110,7 +123,7 @@ def colored_flow(flow: NDArray[np.float32]) -> Picture:
 def _check(name: str, frame: Frame) -> None:
     if name not in PANELS:
         raise DatasetError(f"There is no panel {name!r}{near_match(name, PANELS)}; use some of {', '.join(PANELS)}.")
-    needs = "rgb" if name in ("boxes", "full") else name
+    needs = "rgb" if name in _ON_COLOR else name
     if needs not in frame.images:
         there = ", ".join(frame.images)
         raise DatasetError(f"The dataset has no pass {needs!r}, which panel {name!r} shows; it has {there}.")
@@ -134,6 +147,34 @@ def _boxes(frame: Frame, categories: dict[int, str], width: int) -> Picture:
         draw.rectangle((at[0] - 2, at[1], at[0] + draw.textlength(name, font) + 2, at[1] + 13), fill=color)
         draw.text(at, name, fill=_contrast(color), font=font)
     return np.asarray(picture)
+
+
+def _axes(frame: Frame, width: int) -> Picture:
+    image = _resize(frame.images["rgb"], width)
+    scale = image.shape[1] / frame.images["rgb"].shape[1]
+    lens: Model = "fisheye" if frame.distortion_model == "fisheye" else "radial_tangential"
+    for k in np.argsort(frame.objects.T_cam_obj[:, 2, 3])[::-1]:  # far ones first
+        if frame.objects.px_visib[k] == 0:
+            continue
+        T = frame.objects.T_cam_obj[k]
+        tips = np.concatenate([np.zeros((1, 3)), np.diag(frame.objects.size[k].astype(np.float64)) / 2])
+        points = tips @ T[:3, :3].T + T[:3, 3]
+        pixels = project(points, frame.K, frame.distortion, lens)
+        ends = [_subpixel((pixel + 0.5) * scale - 0.5) for pixel in pixels]
+        for axis in np.argsort(points[1:, 2])[::-1]:
+            start, end = ends[0], ends[axis + 1]
+            if start is not None and end is not None:
+                thickness = max(1, round(image.shape[1] / 200))
+                cv2.line(image, start, end, _AXIS_COLORS[axis], thickness, cv2.LINE_AA, _SHIFT)
+    return image
+
+
+def _subpixel(point: NDArray[np.float64]) -> tuple[int, int] | None:
+    """The point in OpenCV's fixed point, None where it is none or far from any image."""
+    if not (np.abs(point) < 1e5).all():
+        return None
+    x, y = np.rint(point * (1 << _SHIFT)).astype(int).tolist()
+    return x, y
 
 
 def _contrast(color: tuple[int, ...]) -> tuple[int, int, int]:
