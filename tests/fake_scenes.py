@@ -109,6 +109,7 @@ def make_frame(record: SceneRecord, n: int, index: int) -> Frame:
         px_visib=pixels,
         px_full=np.full(k, 144, np.int32),
         mask_full=tuple(rng.bytes(int(rng.integers(1, 9))) for _ in range(k)),
+        center=np.linspace(-1, 1, 3 * k, dtype=np.float32).reshape(k, 3),
     )
     view = record.frames[n]
     drawn = {factor: dict(values) for factor, values in record.draws.items()}

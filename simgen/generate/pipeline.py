@@ -15,6 +15,7 @@ from simgen.errors import RenderError, near_match
 from simgen.generate.calibration import calibrated
 from simgen.generate.observe import observe
 from simgen.labels.frame import Frame
+from simgen.labels.keypoints import keypoints
 from simgen.labels.label import label, semantic
 from simgen.physics.simulate import simulate
 from simgen.randomize.sample import categories as category_names
@@ -174,6 +175,8 @@ def _compute(
     moments = [_moment(scene, simulation, place, exposure.labels, passes) for place, exposure in places]
     frames = [scene.record.frames[place] for place, _ in places]
     rendered = _rendered(passes, frames)
+    if scene.record.keypoints and "depth" not in rendered:
+        rendered.append("depth")
     apart = "rgb" in passes and places[0][1].colour is not None
     if apart:
         if not _lit(passes, frames):
@@ -246,6 +249,10 @@ def _frame(
     camera = camera_at(record, state, frame.camera)
     instance = images["instance"]
     objects = label(record, scene.assets, state, camera, instance, silhouettes, categories)
+    points = None
+    if record.keypoints:
+        points = keypoints(record, objects, frame.camera, camera.K, images["depth"], instance)
+        points = points if points.name else None
     stored: dict[str, NDArray[Any]] = {}
     for name in passes:
         if name == "rgb":
@@ -267,6 +274,7 @@ def _frame(
         objects=objects,
         draws=_merged(record, frame),
         distortion_model=frame.camera.distortion_model,
+        keypoints=points,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simgen.config import RenderConfig, from_plain
 from simgen.errors import ConfigError, DatasetError
 from simgen.generate.source import OpenSource
-from simgen.labels.frame import Frame, ObjectTable
+from simgen.labels.frame import Frame
 from simgen.scene.state import Trace
 from simgen.shards.codec import decode_rgb, encode_rgb
 from simgen.shards.reader import Dataset
@@ -93,9 +93,10 @@ def _frame_differences(stored: Frame, again: Frame) -> Iterator[Difference]:
         before, after = getattr(stored, field.name), getattr(again, field.name)
         if field.name == "images":
             yield from _mapping_differences("images", before, after)
-        elif field.name == "objects":
-            for column in dataclasses.fields(ObjectTable):
-                yield from _compare(f"objects/{column.name}", getattr(before, column.name), getattr(after, column.name))
+        elif dataclasses.is_dataclass(before) and dataclasses.is_dataclass(after):
+            for column in dataclasses.fields(before):
+                where = f"{field.name}/{column.name}"
+                yield from _compare(where, getattr(before, column.name), getattr(after, column.name))
         elif field.name == "draws":
             for factor in {**before, **after}:
                 yield from _mapping_differences(f"draws/{factor}", before.get(factor, {}), after.get(factor, {}))

@@ -35,6 +35,18 @@ class ObjectTable:
     px_visib: Row  # (K,) int32
     px_full: Row  # (K,) int32
     mask_full: tuple[bytes, ...]  # COCO compressed RLE counts of the full mask inside the image, size [H, W]
+    center: Row | None = None  # (K, 3) float32, metres, middle of the box of ``size`` in the object's own frame
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointTable:
+    """One row per keypoint of an object of the frame; see ``labels.keypoints`` for the codes of ``visibility``."""
+
+    object: Row  # (P,) int32, row of the object table
+    name: tuple[str, ...]
+    xy: Row  # (P, 2) float64, pixels, as the lens puts it; NaN behind the camera; may be outside of the image
+    xyz: Row  # (P, 3) float64, metres, camera frame
+    visibility: Row  # (P,) uint8, 0 out of frame, 1 behind another surface, 2 behind its own object, 3 visible
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +72,5 @@ class Frame:
     objects: ObjectTable
     draws: dict[str, dict[str, Any]]
     distortion_model: str = "radial_tangential"
+    keypoints: KeypointTable | None = None
+    """None when no object has keypoints."""

@@ -74,6 +74,9 @@ def label(
         px_visib=px_visib,
         px_full=px_full,
         mask_full=tuple(masks),
+        center=np.array([assets[b].bounds.mean(axis=0) * record.bodies[b].scale for b in bodies], np.float32).reshape(
+            k, 3
+        ),
     )
 
 

@@ -6,6 +6,8 @@ and strength and on nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +26,8 @@ from simgen.randomize.robot import robot
 from simgen.randomize.sensor import sensor
 from simgen.randomize.surfaces import Support, surface
 from simgen.randomize.trace_sensors import trace_sensors
-from simgen.scene.definition import Distractor, Group
-from simgen.scene.record import BodyRecord, FrameRecord, SceneRecord, WorldRecord
+from simgen.scene.definition import Distractor, Group, KeypointTemplate
+from simgen.scene.record import BodyRecord, FrameRecord, SceneRecord, Vec3, WorldRecord
 
 if TYPE_CHECKING:
     from simgen.assets.library import Library
@@ -79,6 +81,7 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
         robot=motion,
         traces=tuple(definition.traces),
         sensors=trace_sensors(definition.sensors, frames, {body.name for body in bodies}, draw),
+        keypoints=_keypoints(definition.keypoints, bodies),
         attempt=attempt,
         draws=draw.log,
         omitted=omitted,
@@ -148,6 +151,17 @@ def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
             draws = {**log, **taking.log}
             frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws, depth))
     return tuple(frames)
+
+
+def _keypoints(templates: Mapping[str, KeypointTemplate], bodies: Sequence[BodyRecord]) -> dict[str, dict[str, Vec3]]:
+    """The keypoints of each labelled asset that matches a template."""
+    found: dict[str, dict[str, Vec3]] = {}
+    for asset in dict.fromkeys(body.asset for body in bodies if body.category is not None):
+        for template in templates.values():
+            if any(fnmatchcase(asset, pattern) for pattern in template.assets):
+                found[asset] = {name: _vec3(point) for name, point in template.points.items()}
+                break
+    return found
 
 
 def _vec3(values: list[float]) -> tuple[float, float, float]:

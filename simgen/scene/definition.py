@@ -301,6 +301,17 @@ class Time:
 
 
 @dataclass
+class KeypointTemplate:
+    """Named points of the ``assets`` (names or globs), [x, y, z] in metres in the asset's frame, before any scale.
+
+    An asset takes the first template that it matches.
+    """
+
+    assets: list[str] = field(default_factory=list)
+    points: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass
 class SceneDefinition:
     """A scene; see the classes above for its parts. ``name`` is the file's unless given."""
 
@@ -319,6 +330,7 @@ class SceneDefinition:
     traces: list[str] = words(TRACES)
     sensor: SensorDefinition = field(default_factory=SensorDefinition)
     sensors: dict[str, TraceSensorDefinition] = field(default_factory=dict)
+    keypoints: dict[str, KeypointTemplate] = field(default_factory=dict)
 
     @property
     def views(self) -> int:
@@ -336,6 +348,12 @@ def check(scene: SceneDefinition, where: str = "scene") -> None:
             _check_group(group, scene, f"{where}.{part}.{name}")
     for name, camera in scene.cameras.items():
         _check_camera(camera, scene, f"{where}.cameras.{name}")
+    for name, template in scene.keypoints.items():
+        if not template.assets or not template.points:
+            raise ConfigError(f"{where}.keypoints.{name} needs assets and points.")
+        for key, point in template.points.items():
+            if len(point) != 3:
+                raise ConfigError(f"{where}.keypoints.{name}.points.{key} must be a list of 3 numbers, not {point}.")
     for name, sensor in scene.sensors.items():
         _check_sensor(name, sensor, scene, f"{where}.sensors.{name}")
     if scene.robot is not None:

@@ -355,6 +355,8 @@ class SceneRecord:
     traces: tuple[str, ...] = ()
     sensors: tuple[MountedSensor, ...] = ()
     """Sensors beside the cameras, each of which gives a trace of its name."""
+    keypoints: dict[str, dict[str, Vec3]] = field(default_factory=dict)
+    """Asset -> name -> point of the mesh in the asset's frame, metres before the scale of the body."""
     attempt: int = 0
     draws: Draws = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)

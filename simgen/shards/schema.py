@@ -13,6 +13,8 @@ A shard is one HDF5 file of N frames, K objects in all and S scenes; stock ``h5p
     /objects/<field of ObjectTable>   (K, ...)                    see OBJECTS
     /masks/full, /masks/full_offsets  (bytes,) uint8, (K + 1,) int64
                                       COCO compressed RLE counts of size [H, W], end to end
+    /keypoints/offsets                (N + 1,) int64              rows of frame n, as for objects; the group is there
+    /keypoints/{object, name, xy, xyz, visibility}                when the scene has keypoints: see KeypointTable
     /traces/<name>/{scene, time, value}  (n,) int64, (n,) float64, (n, C) float64; attributes columns, units;
                                       those of the physics (simgen.physics.traces) and of the record's sensors
     /draws/<factor>/<name>            (N,), (N, L) or (N, L, M)   see simgen.shards.draws
@@ -79,8 +81,18 @@ OBJECTS: dict[str, str] = {
     "truncated": "share of the full silhouette outside the image",
     "px_visib": "px",
     "px_full": "px",
+    "center": "m",
 }
 """Units of the columns of the object table."""
+
+
+KEYPOINTS: dict[str, str] = {
+    "object": "row of the object table of the frame",
+    "xy": "px",
+    "xyz": "m, in the camera frame",
+    "visibility": "0 out of frame, 1 behind another surface, 2 behind its own object, 3 visible",
+}
+"""Units of the columns of the keypoints."""
 
 
 def to_stored(name: str, image: NDArray[Any]) -> NDArray[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.errors import DatasetError, near_match
-from simgen.labels.frame import Frame, ObjectTable
+from simgen.labels.frame import Frame, KeypointTable, ObjectTable
 from simgen.scene.record import SceneRecord, from_json
 from simgen.scene.state import Trace
 from simgen.shards import codec, draws
@@ -97,6 +97,7 @@ class Shard:
             objects=self.objects(n),
             draws=self.frame_draws(n),
             distortion_model=camera["distortion_model"][n],
+            keypoints=self.keypoints(n),
         )
 
     def objects(self, n: int) -> ObjectTable:
@@ -111,6 +112,16 @@ class Shard:
                 column = columns[field.name][start:end]
                 rows[field.name] = tuple(column) if column.dtype == object else column.copy()
         return ObjectTable(**rows)
+
+    def keypoints(self, n: int) -> KeypointTable | None:
+        """The keypoints of frame ``n``; None when it has none."""
+        columns = self._keypoints
+        start, end = (int(i) for i in columns["offsets"][n : n + 2]) if columns else (0, 0)
+        if start == end:
+            return None
+        rows: dict[str, Any] = {name: column[start:end].copy() for name, column in columns.items() if name != "offsets"}
+        rows["name"] = tuple(rows["name"])
+        return KeypointTable(**rows)
 
     def frame_draws(self, n: int) -> dict[str, dict[str, Any]]:
         """What frame ``n`` drew: factor -> name -> value."""
@@ -206,6 +217,14 @@ class Shard:
             }
             flat, offsets = self.file["masks/full"][:].tobytes(), self.file["masks/full_offsets"][:]
         return columns, [flat[a:b] for a, b in pairwise(offsets)]
+
+    @cached_property
+    def _keypoints(self) -> dict[str, NDArray[Any]]:
+        with self._reading():
+            return {
+                name: data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+                for name, data in self.file.get("keypoints", {}).items()
+            }
 
     @cached_property
     def _scene_index(self) -> NDArray[np.int64]:

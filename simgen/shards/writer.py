@@ -21,7 +21,7 @@ from simgen.scene.record import SceneRecord, to_json
 from simgen.scene.state import Simulation, Trace
 from simgen.shards import codec, draws
 from simgen.shards.files import TEMPORARY, cannot_write, checksum, commit, free_bytes
-from simgen.shards.schema import IMAGES, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, escape, to_stored
+from simgen.shards.schema import IMAGES, KEYPOINTS, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, escape, to_stored
 
 _ROWS = 4096
 """Rows of a chunk of tables and traces."""
@@ -142,6 +142,7 @@ class ShardWriter:
         with self._reporting():
             self._write_frames()
             self._write_objects()
+            self._write_keypoints()
             self._write_draws()
             self._write_scenes()
             self._write_trace_heads()
@@ -236,10 +237,23 @@ class ShardWriter:
                 masks = [mask for part in parts for mask in part]
                 self._table("masks/full", np.frombuffer(b"".join(masks), np.uint8), "COCO RLE counts of [H, W]")
                 self._table("masks/full_offsets", _offsets([len(mask) for mask in masks]))
+            elif any(part is None for part in parts):
+                continue
             elif isinstance(parts[0], tuple):
                 self._strings(f"objects/{column.name}", [text for part in parts for text in part])
             else:
                 self._table(f"objects/{column.name}", np.concatenate(parts), OBJECTS.get(column.name, ""))
+
+    def _write_keypoints(self) -> None:
+        tables = [f.keypoints for f in self._frames if f.keypoints is not None]
+        if not tables:
+            return
+        self._table(
+            "keypoints/offsets", _offsets([0 if f.keypoints is None else len(f.keypoints.name) for f in self._frames])
+        )
+        self._strings("keypoints/name", [name for table in tables for name in table.name])
+        for name, units in KEYPOINTS.items():
+            self._table(f"keypoints/{name}", np.concatenate([getattr(table, name) for table in tables]), units)
 
     def _write_draws(self) -> None:
         names = {(factor, name): None for f in self._frames for factor, values in f.draws.items() for name in values}
