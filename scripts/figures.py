@@ -37,19 +37,21 @@ def grid(rows: list[list[np.ndarray]]) -> np.ndarray:
 
 
 def overview(assets: list[str]) -> np.ndarray:
-    """Large frames above, the labels of the first below."""
+    """Frames above, the labels of the first and of the second below."""
     size = ["image.width=640", "image.height=480"]
     frames = [
-        frame_of("tabletop", size, assets, 2, 1),
-        frame_of("bin_picking", size, assets, 1, 3),
-        frame_of("tabletop", size, assets, 7, 4),
+        frame_of("tabletop", size, assets, 17, 2),
+        frame_of("bin_picking", size, assets, 5, 5),
+        frame_of("tabletop", size, assets, 13, 3),
     ]
-    main, names = frames[0]
-    above = [frame.images["rgb"] for frame, _ in frames]
-    below = [panel(main, name, names, 640) for name in ("boxes", "full", "depth")]
-    last = [panel(main, name, names) for name in ("instance", "normal")] + [frames[1][0].images["rgb"]]
-    last[2] = panel(frames[1][0], "instance", frames[1][1])
-    return grid([above, below, last])
+    (table, objects), (bin_, parts) = frames[:2]
+    return grid(
+        [
+            [frame.images["rgb"] for frame, _ in frames],
+            [panel(table, name, objects, 640) for name in ("boxes", "full", "depth")],
+            [panel(table, "instance", objects), panel(table, "normal", objects), panel(bin_, "boxes", parts, 640)],
+        ]
+    )
 
 
 def factors(assets: list[str], columns: int = 6) -> np.ndarray:
