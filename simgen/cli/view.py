@@ -90,7 +90,7 @@ def view(parser: argparse.ArgumentParser) -> Run:
     )
 
     def run(args: argparse.Namespace) -> int:
-        from simgen.view.rerun import write
+        from simgen.view.rrd import write
 
         print(write(args.dataset, args.out, _scenes(args.scenes), meshes=not args.boxes, assets=args.assets))
         return 0

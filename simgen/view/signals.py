@@ -36,7 +36,7 @@ def signals(record: SceneRecord, traces: Mapping[str, Trace]) -> list[Signal]:
     """The signals of a scene's ``traces``, those of the same unit of a sensor together.
 
     Of bodies the speed, of contacts the number and the sum of forces, of joints the positions, of cameras that move the
-    position; of any other trace all columns that are no index.
+    position, of lidars the number of returns; of any other trace all columns that are no index.
     """
     found: list[Signal] = []
     for name, trace in traces.items():
@@ -50,6 +50,8 @@ def signals(record: SceneRecord, traces: Mapping[str, Trace]) -> list[Signal]:
             found += _joints(record, trace)
         elif name == "camera":
             found += _cameras(record, trace)
+        elif {"scan", "range"} <= set(trace.columns):
+            found.append(_returns(name, trace))
         else:
             found += _plain(name, trace)
     return [signal for signal in found if signal.curves]
@@ -99,6 +101,12 @@ def _cameras(record: SceneRecord, trace: Trace) -> list[Signal]:
         curves = {c: (trace.time[rows], column(trace, c)[rows]) for c in ("x", "y", "z")}
         found.append(Signal(f"camera {names.get(int(frame), int(frame))}", "m", curves))
     return found
+
+
+def _returns(name: str, trace: Trace) -> Signal:
+    scans, first, counts = np.unique(column(trace, "scan"), return_index=True, return_counts=True)
+    curves = {name: (trace.time[first], counts.astype(np.float64))} if len(scans) > 1 else {}
+    return Signal(f"{name}, returns of a scan", "points", curves)
 
 
 def _plain(name: str, trace: Trace) -> list[Signal]:
