@@ -25,7 +25,7 @@ from simgen.view.preview import contact_sheet, default_panels
 
 def settings(sensor: dict[str, Any] | None, *overrides: str, **camera: Any) -> RenderConfig:
     plain = config.to_plain(load("shapes", ["image.width=96", "image.height=72", *overrides]))
-    plain["scene"]["cameras"]["main"].update(depth_sensor=sensor, views=1, **camera)
+    plain["scene"]["cameras"]["main"].update(depth_sensor=sensor or {}, views=1, **camera)
     return config.from_plain(plain)
 
 
@@ -89,7 +89,7 @@ def test_through_a_lens_it_stays_with_the_exact_depth(source: SceneSource) -> No
 def test_a_dataset_with_depth_of_one_of_two_cameras(tmp_path: Path) -> None:
     made = settings({"preset": "realsense_d435"}, f"out={tmp_path / 'd'}", "frames=2", "workers=1")
     plain = config.to_plain(made)
-    plain["scene"]["cameras"]["other"] = {**plain["scene"]["cameras"]["main"], "depth_sensor": None}
+    plain["scene"]["cameras"]["other"] = {**plain["scene"]["cameras"]["main"], "depth_sensor": {}}
     render(config.from_plain(plain))
     assert verify(tmp_path / "d") == []
     with Dataset(tmp_path / "d") as data:
@@ -105,5 +105,7 @@ def test_a_dataset_with_depth_of_one_of_two_cameras(tmp_path: Path) -> None:
 
 
 def test_unknown_presets_are_told() -> None:
+    with pytest.raises(ConfigError, match="needs a preset"):
+        settings({"dropout": 0.1})
     with pytest.raises(ConfigError, match='did you mean "realsense_d435"'):
         settings({"preset": "realsense_d455"})

@@ -58,7 +58,7 @@ def source() -> SceneSource:
 
 @pytest.fixture(scope="module", params=[None, BARREL], ids=["pinhole", "lens"])
 def result(request: pytest.FixtureRequest, source: SceneSource) -> SceneResult:
-    made = settings(distortion=request.param, radius=0.5, hfov_deg=40)
+    made = settings(distortion=request.param or {}, radius=0.5, hfov_deg=40)
     return scene_frames(made, source.library, source.renderer, 0)
 
 

@@ -34,7 +34,7 @@ LENSES = [BARREL, FISHEYE]
 def settings(distortion: dict[str, Any] | None, *overrides: str, **camera: Any) -> RenderConfig:
     size = [f"image.width={WIDTH}", f"image.height={HEIGHT}", f"passes=[{','.join(PASSES)}]"]
     plain = config.to_plain(load("shapes", [*size, "scene.cameras.main.views=1", *overrides]))
-    plain["scene"]["cameras"]["main"].update(distortion=distortion, **camera)
+    plain["scene"]["cameras"]["main"].update(distortion=distortion or {}, **camera)
     return config.from_plain(plain)
 
 
@@ -222,6 +222,13 @@ def test_the_calibration_of_a_real_camera(tmp_path: Path, source: SceneSource) -
     assert (camera.fx, camera.fy) == pytest.approx((400 * scale, 410 * scale))
     assert (camera.cx, camera.cy) == pytest.approx((330.5 * scale - 0.5, 235.5 * scale - 0.5))
     assert calibrated(settings(None)) == settings(None)
+    plain = {**config.to_plain(made), "out": str(tmp_path / "d"), "frames": 1, "workers": 1}
+    render(config.from_plain(plain))
+    file.rename(tmp_path / "moved.yaml")
+    assert replay(tmp_path / "d", 0) == []  # the dataset holds the numbers
+    with Dataset(tmp_path / "d") as data:
+        assert data[0].distortion.tolist() == list(camera.distortion)
+    (tmp_path / "moved.yaml").rename(file)
     square = dataclasses.replace(made, image=dataclasses.replace(made.image, width=HEIGHT))
     with pytest.raises(ConfigError, match="640x480"):
         draw_scene(square, source.library, 0)
@@ -229,5 +236,8 @@ def test_the_calibration_of_a_real_camera(tmp_path: Path, source: SceneSource) -
         draw_scene(settings(None, calibration="nowhere.yaml"), source.library, 0)
     with pytest.raises(ConfigError, match="leave these out"):
         settings(BARREL, calibration=str(file))
+    load("shapes", ["scene.cameras.main.distortion.k1=-0.1", "scene.cameras.main.depth_sensor.preset=realsense_d435"])
+    with pytest.raises(ConfigError, match="needs all of width"):
+        settings(None, intrinsics={"fx": 100.0})
     with pytest.raises(ConfigError, match=r"k4 is no coefficient of radial_tangential"):
         settings({"k4": 0.1})

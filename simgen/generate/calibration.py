@@ -33,7 +33,7 @@ def calibrated(config: RenderConfig) -> RenderConfig:
 def _calibrated(camera: CameraDefinition, file: str, size: tuple[int, int]) -> CameraDefinition:
     lens = _load(Path(file).expanduser(), size)
     given = dict(zip(COEFFICIENTS[lens.model], lens.distortion, strict=False))
-    coefficients: dict[str, Any] = {k: Constant(given.get(k, 0.0)) for k in ("k1", "k2", "p1", "p2", "k3", "k4")}
+    coefficients: dict[str, Any] = {key: Constant(value) for key, value in given.items()}
     return replace(
         camera,
         calibration=None,

@@ -13,6 +13,7 @@ from simgen import __version__
 from simgen.config import RenderConfig, frames_per_scene, from_plain, to_plain
 from simgen.errors import ConfigError, DatasetError
 from simgen.generate import executor
+from simgen.generate.calibration import calibrated
 from simgen.generate.folder import checked_folder, locked
 from simgen.generate.interrupt import interruptible
 from simgen.generate.messages import Assignment, ShardDone
@@ -78,7 +79,8 @@ def render(
         open_source = SceneSource
     if config.frames < 1:
         raise ConfigError(f"frames={config.frames} asks for no images: choose at least 1")
-    config = from_plain(to_plain(config))  # as workers get it, all defaults filled in
+    # As workers get it: all defaults filled in, and what calibration files say, so that the dataset tells it too.
+    config = calibrated(from_plain(to_plain(config)))
     folder = checked_folder(config.out)
     tell = progress or (lambda _: None)
     with interruptible():

@@ -120,7 +120,7 @@ def resolve_passes(
     available |= {name for name, needs in _DERIVED.items() if needs in available}
     chosen = [name for name in AUTO_PASSES if name in available] if isinstance(passes, str) else list(passes)
     if isinstance(passes, str) and scene is not None and "depth_sensor" in available:
-        chosen += ["depth_sensor"] * any(camera.depth_sensor is not None for camera in scene.cameras.values())
+        chosen += ["depth_sensor"] * any(camera.depth_sensor.given for camera in scene.cameras.values())
     for name in chosen:
         if name not in available:
             raise RenderError(

@@ -15,12 +15,11 @@ from simgen.randomize.robot import BODY
 from simgen.randomize.surfaces import pose_of
 from simgen.scene.definition import CameraDefinition
 from simgen.scene.record import CameraRecord
-from simgen.scene.sensor_definition import DistortionDefinition
+from simgen.scene.sensor_definition import COEFFICIENTS, DistortionDefinition
 
 Model = Literal["radial_tangential", "fisheye"]
 Coefficients = tuple[float, float, float, float, float]
 
-_COEFFICIENTS = {"radial_tangential": ("k1", "k2", "p1", "p2", "k3"), "fisheye": ("k1", "k2", "k3", "k4")}
 _NAMES = {
     "shell": ("target", "radius", "elevation_deg", "azimuth_deg", "roll_deg"),
     "fixed": ("position", "target", "roll_deg"),
@@ -52,25 +51,25 @@ def camera(name: str, definition: CameraDefinition, width: int, height: int, dra
         near=definition.near,
         far=definition.far,
         distortion_model=model,
-        render_scale=1.0 if definition.distortion is None else definition.distortion.render_scale,
+        render_scale=definition.distortion.render_scale,
     )
 
 
 def _focal_setting(definition: CameraDefinition) -> tuple[str, ...]:
     """The setting that gives the focal length."""
-    if definition.intrinsics is not None:
+    if definition.intrinsics.given:
         return ()
     return ("hfov_deg",) if definition.focal_mm is None else ("focal_mm",)
 
 
-def _distortion(name: str, definition: DistortionDefinition | None, draw: Draw) -> tuple[Model, Coefficients]:
+def _distortion(name: str, definition: DistortionDefinition, draw: Draw) -> tuple[Model, Coefficients]:
     """Model and coefficients of the lens, padded to five."""
-    if definition is None:
-        return "radial_tangential", (0.0, 0.0, 0.0, 0.0, 0.0)
-    k = {
-        key: float(draw.one("camera", f"{name}.distortion.{key}", getattr(definition, key), label=f"distortion_{key}"))
-        for key in _COEFFICIENTS[definition.model]
-    }
+    k = dict.fromkeys(COEFFICIENTS[definition.model], 0.0)
+    for key in k:
+        distribution = getattr(definition, key)
+        if distribution is not None:
+            label = f"distortion_{key}"
+            k[key] = float(draw.one("camera", f"{name}.distortion.{key}", distribution, label=label))
     if definition.model == "fisheye":
         return "fisheye", (k["k1"], k["k2"], k["k3"], k["k4"], 0.0)
     return "radial_tangential", (k["k1"], k["k2"], k["p1"], k["p2"], k["k3"])
@@ -87,7 +86,13 @@ def _intrinsics(
 ) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy before the shift; raises ConfigError when given ones are of another image shape."""
     given = definition.intrinsics
-    if given is not None:
+    if given.given:
+        assert given.width  # all are there or none: checked with the definition
+        assert given.height
+        assert given.fx
+        assert given.fy
+        assert given.cx is not None
+        assert given.cy is not None
         sx, sy = width / given.width, height / given.height
         if abs(sx / sy - 1) > 0.01:
             raise ConfigError(

@@ -147,7 +147,7 @@ def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
         for view, (source, part, where, log) in enumerate(views):
             taking = draw.at(time)
             look = sensor(source, where.name, definition.sensor, taking, draw)
-            depth = None if part.depth_sensor is None else depth_sensor(source, part.depth_sensor, taking)
+            depth = depth_sensor(source, part.depth_sensor, taking) if part.depth_sensor.given else None
             draws = {**log, **taking.log}
             frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws, depth))
     return tuple(frames)

@@ -21,7 +21,8 @@ from simgen.scene.sensor_definition import (
     Intrinsics,
     SensorDefinition,
     TraceSensorDefinition,
-    check_distortion,
+    check_depth_sensor,
+    check_lens,
     check_trace_sensor,
 )
 
@@ -283,11 +284,11 @@ class CameraDefinition:
     hfov_deg: Any = varies("number", 55.0, above=0, high=170)
     focal_mm: Any = varies("number", None, above=0)
     sensor_width_mm: float = number(36.0, above=0)
-    intrinsics: Intrinsics | None = None
+    intrinsics: Intrinsics = field(default_factory=Intrinsics)
     shift: Any = varies("vec2", [0.0, 0.0], low=-0.5, high=0.5)
-    distortion: DistortionDefinition | None = None
+    distortion: DistortionDefinition = field(default_factory=DistortionDefinition)
     calibration: str | None = None
-    depth_sensor: DepthSensorDefinition | None = None
+    depth_sensor: DepthSensorDefinition = field(default_factory=DepthSensorDefinition)
     near: float = number(0.01, above=0)
     far: float = number(100.0, above=0)
 
@@ -399,10 +400,10 @@ def _check_camera(camera: CameraDefinition, scene: SceneDefinition, where: str) 
     if camera.kind == "link" and (scene.robot is None or not camera.link):
         missing = "the scene has no robot" if scene.robot is None else f"{where}.link is not given"
         raise ConfigError(f"{where} rides on a link, but {missing}.")
-    if camera.calibration is not None and (camera.intrinsics is not None or camera.distortion is not None):
+    if camera.calibration is not None and (camera.intrinsics.given or camera.distortion.given):
         raise ConfigError(f"{where}.calibration gives intrinsics and distortion; leave these out, or the calibration.")
-    if camera.distortion is not None:
-        check_distortion(camera.distortion, f"{where}.distortion")
+    check_lens(camera.intrinsics, camera.distortion, where)
+    check_depth_sensor(camera.depth_sensor, f"{where}.depth_sensor")
     if camera.near >= camera.far:
         raise ConfigError(f"{where}: near {camera.near} is not below far {camera.far}.")
 

@@ -12,10 +12,15 @@ from simgen.scene.depth_presets import PRESETS
 from simgen.scene.fields import number, varies, vector, word
 from simgen.scene.lidar_presets import PRESETS as LIDARS
 
+COEFFICIENTS = {"radial_tangential": ("k1", "k2", "p1", "p2", "k3"), "fisheye": ("k1", "k2", "k3", "k4")}
+"""Of each model of lenses, in OpenCV's order."""
+
 
 @dataclass
 class DistortionDefinition:
     """A lens that distorts, by OpenCV's models: "radial_tangential" (k1, k2, p1, p2, k3) or "fisheye" (k1, k2, k3, k4).
+
+    Coefficients that are null are 0; a "radial_tangential" without any is a pinhole.
 
     The image is warped from an undistorted rendering with ``render_scale`` times the focal length: labels are picked
     from its pixels, so that their edges are up to 0.2 pixels off at 1 and below 0.1 at 2, which costs four times the
@@ -23,20 +28,26 @@ class DistortionDefinition:
     """
 
     model: str = word("radial_tangential", "radial_tangential", "fisheye")
-    k1: Any = varies("number", 0.0)
-    k2: Any = varies("number", 0.0)
-    p1: Any = varies("number", 0.0)
-    p2: Any = varies("number", 0.0)
-    k3: Any = varies("number", 0.0)
-    k4: Any = varies("number", 0.0)
+    k1: Any = varies("number", None)
+    k2: Any = varies("number", None)
+    p1: Any = varies("number", None)
+    p2: Any = varies("number", None)
+    k3: Any = varies("number", None)
+    k4: Any = varies("number", None)
     render_scale: float = number(1.0, low=1, high=4)
+
+    @property
+    def given(self) -> bool:
+        """Whether the lens may distort."""
+        return self.model == "fisheye" or any(getattr(self, key) is not None for key in COEFFICIENTS[self.model])
 
 
 @dataclass
 class DepthSensorDefinition:
     """A depth camera that looks through this camera; ``DepthSensorRecord`` has the unit of each setting.
 
-    Null keeps what the ``preset``, a real sensor, has, or without one an ideal sensor. It measures into the pass
+    There is one when it has a ``preset``, a real sensor, or a ``kind``. Null keeps what the preset has, or without one
+    an ideal sensor. It measures into the pass
     "depth_sensor", beside the exact depth. The strength of the factor sensor fades its errors in; at 0 it only rounds
     to millimetres.
     """
@@ -67,17 +78,27 @@ class DepthSensorDefinition:
     dropout: Any = varies("number", None, low=0, high=1)
     dropout_size: Any = varies("number", None, low=0)
 
+    @property
+    def given(self) -> bool:
+        """Whether there is one."""
+        return self.preset is not None or self.kind is not None
+
 
 @dataclass
 class Intrinsics:
     """Focal lengths and principal point in pixels of images of ``width`` x ``height``; pixel centres are integers."""
 
-    width: int = number(0, low=1)
-    height: int = number(0, low=1)
-    fx: float = number(0.0, above=0)
-    fy: float = number(0.0, above=0)
-    cx: float = 0.0
-    cy: float = 0.0
+    width: int | None = number(None, low=1)
+    height: int | None = number(None, low=1)
+    fx: float | None = number(None, above=0)
+    fy: float | None = number(None, above=0)
+    cx: float | None = None
+    cy: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return self.fx is not None
 
 
 @dataclass
@@ -234,11 +255,20 @@ class TraceSensorDefinition:
     lidar: LidarDefinition = field(default_factory=LidarDefinition)
 
 
-def check_distortion(distortion: DistortionDefinition, where: str) -> None:
-    """Raise ConfigError for coefficients that the model does not have."""
+def check_lens(intrinsics: Intrinsics, distortion: DistortionDefinition, where: str) -> None:
+    """Raise ConfigError for coefficients that the model does not have, and for half of the intrinsics."""
+    values = [getattr(intrinsics, key) for key in ("width", "height", "fx", "fy", "cx", "cy")]
+    if any(value is None for value in values) and any(value is not None for value in values):
+        raise ConfigError(f"{where}.intrinsics needs all of width, height, fx, fy, cx and cy.")
     for key in ("k4",) if distortion.model == "radial_tangential" else ("p1", "p2"):
-        if set(getattr(distortion, key).outcomes) != {0.0}:
-            raise ConfigError(f"{where}.{key} is no coefficient of {distortion.model}; leave it.")
+        if getattr(distortion, key) is not None:
+            raise ConfigError(f"{where}.distortion.{key} is no coefficient of {distortion.model}; leave it.")
+
+
+def check_depth_sensor(sensor: DepthSensorDefinition, where: str) -> None:
+    """Raise ConfigError for settings of a sensor that is not there."""
+    if not sensor.given and any(value is not None for value in vars(sensor).values()):
+        raise ConfigError(f"{where} needs a preset ({', '.join(PRESETS)}) or a kind.")
 
 
 def check_trace_sensor(sensor: TraceSensorDefinition, where: str) -> None:
