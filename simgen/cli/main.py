@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from simgen import __version__
-from simgen.cli import dataset, export, job, learn, machine
+from simgen.cli import dataset, export, job, learn, machine, view
 from simgen.errors import SimgenError, near_match
 
 _SUMMARY = """\
@@ -21,6 +21,9 @@ make a dataset
 look at one
   info        what is in it                    simgen info DIR
   preview     a contact sheet                  simgen preview DIR --out sheet.png
+  report      a dataset card in HTML           simgen report DIR
+  play        a film of a scene, its traces    simgen play DIR --scene 3
+  view        for the Rerun viewer             simgen view DIR --out scene.rrd
   verify      is every byte and label right    simgen verify DIR
   replay      compute a frame again, compare   simgen replay DIR --frame 137
 
@@ -35,7 +38,8 @@ in other formats
 this machine
   list        scenes, assets, factors, ...     simgen list scenes
   doctor      what works here                  simgen doctor
-  bench       how fast it is here              simgen bench
+  bench       how fast it renders here         simgen bench
+              how fast a dataset is read       simgen bench data DIR
 """
 
 
@@ -62,6 +66,9 @@ def _dispatch(arguments: list[str]) -> int:
         "verify": dataset.verify,
         "replay": dataset.replay,
         "preview": dataset.preview,
+        "report": view.report,
+        "play": view.play,
+        "view": view.view,
         "export": export.export,
         "import": export.import_,
         "list": machine.list_,
@@ -81,8 +88,11 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in commands:
         known = [*hydra_commands, *commands]
         raise SimgenError(f"There is no command {name!r}{near_match(name, known)}; there are {', '.join(known)}.")
+    describe = commands[name]
+    if name == "bench" and rest[:1] == ["data"]:
+        name, rest, describe = "bench data", rest[1:], view.bench_data
     parser = argparse.ArgumentParser(prog=f"simgen {name}")
-    run = commands[name](parser)
+    run = describe(parser)
     return run(parser.parse_args(rest))
 
 
