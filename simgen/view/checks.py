@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from simgen.labels.frame import ObjectTable
+from simgen.labels.rle import decode
 from simgen.shards.files import TEMPORARY
 from simgen.shards.manifest import SHARDS
 from simgen.shards.reader import Dataset
@@ -90,6 +92,9 @@ def check_images(path: Path, found: Survey, most: int = MOST_IMAGES) -> tuple[li
                         note("Semantic ids", f"frame {index}: its semantic image is not that of its objects")
                 if "depth" in images and not (images["depth"][instance > 0] > 0).all():
                     note("Depth", f"frame {index}: some pixels of objects have no depth")
+            shape = next(iter(images.values())).shape
+            for what in _mask_problems(table, int(shape[0]), int(shape[1])):
+                note("Full masks", f"frame {index}: {what}")
             for name, image in images.items():
                 if image.dtype.kind == "f" and not np.isfinite(image).all():
                     note("Finite values", f"frame {index}: pass {name} has values that are not finite")
@@ -97,15 +102,17 @@ def check_images(path: Path, found: Survey, most: int = MOST_IMAGES) -> tuple[li
                 stats.append(_picture(images["rgb"]))
                 digests[hashlib.sha256(images["rgb"].tobytes()).digest()] += 1
     passes = set(found.manifest.passes)
-    kinds = {
+    kinds: dict[str, set[str]] = {
         "Boxes and pixel counts": {"instance"},
         "Semantic ids": {"instance", "semantic"},
         "Depth": {"instance", "depth"},
+        "Full masks": set(),
         "Finite values": passes,
     }
     fine = {
         "Boxes and pixel counts": "Agree with the id images",
         "Semantic ids": "Agree with the ids and categories of the objects",
+        "Full masks": "Have as many pixels as the object tables say",
         "Depth": "Is there wherever there is an object",
         "Finite values": "All numbers of all passes are finite",
     }
@@ -272,6 +279,20 @@ def _sides(found: Survey, seen: NDArray[np.bool_]) -> list[Check]:
     if judged:
         return [Check("Sides of objects", "ok", f"{judged} categories were seen from nearly all directions.")]
     return []
+
+
+def _mask_problems(table: ObjectTable, height: int, width: int) -> Iterator[str]:
+    """Where full masks disagree with the object table."""
+    for k, counts in enumerate(table.mask_full):
+        inside = float(table.px_full[k]) * (1 - float(table.truncated[k]))
+        try:
+            area = int(decode(counts, height, width).sum())
+        except ValueError as error:
+            yield f"the full mask of object {k + 1} cannot be read: {error}"
+            continue
+        # The share of the silhouette outside is stored in single precision.
+        if abs(area - inside) > 0.5 + 1e-6 * float(table.px_full[k]):
+            yield f"the full mask of object {k + 1} has {area} pixels, the table says {inside:.0f}"
 
 
 def _picture(rgb: NDArray[np.uint8]) -> tuple[float, float, float]:

@@ -47,11 +47,17 @@ class Gallery:
         frame = self.data[int(self.found.frames.index[row])]
         shown = [name for name in PANELS if name in frame.images]
         names = [*shown, *(["full", "axes"] if "rgb" in frame.images else [])]
+        if "rgb" in frame.images:
+            names += ["boxes3d"] if frame.objects.center is not None else []
+            names += ["keypoints"] if frame.keypoints is not None else []
         figures = []
         for name in names:
-            picture = panel(frame, name, self.names, 420)
+            try:
+                picture = panel(frame, name, self.names, 420)
+            except ValueError:  # labels that cannot be read, which the checks tell
+                continue
             figures.append(self._figure(picture, 420, _CAPTIONS.get(name, name), f"{name} of frame {frame.index}"))
-        lead = f"Frame {frame.index} in all that is stored of it, and with masks and axes drawn on it."
+        lead = f"Frame {frame.index} in all that is stored of it, and its labels drawn on it."
         return f'<p class="about">{lead}</p>{page.grid(figures, "frames small")}'
 
     def strip(self, variable: Variable) -> str:
@@ -119,4 +125,6 @@ _CAPTIONS = {
     "part": "part: a colour for each mesh",
     "full": "full masks, hidden parts included",
     "axes": "axes of the objects: x red, y green, z blue",
+    "boxes3d": "boxes in 3-D",
+    "keypoints": "keypoints: discs in sight, rings hidden",
 }

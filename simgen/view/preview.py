@@ -13,25 +13,19 @@ from PIL import Image, ImageDraw, ImageFont
 from simgen.errors import DatasetError, near_match
 from simgen.labels.frame import Frame
 from simgen.labels.rle import decode
-from simgen.sensors.lens import Model, project
+from simgen.view.overlays import draw_axes, draw_boxes_3d, draw_keypoints
 
 Picture = NDArray[np.uint8]
 
 PANELS = (
-    *("rgb", "boxes", "full", "axes", "depth", "depth_sensor", "instance", "semantic", "normal", "object_coords"),
-    *("flow_forward", "part"),
+    *("rgb", "boxes", "full", "axes", "boxes3d", "keypoints"),
+    *("depth", "depth_sensor", "instance", "semantic", "normal", "object_coords", "flow_forward", "part"),
 )
-"""What a column can show: the passes; and on the colour image ``boxes``, ``full`` masks, and ``axes``.
+"""What a column can show: the passes; and on the colour image ``boxes``, ``full`` masks, ``axes`` of the objects,
+``boxes3d`` around them and their ``keypoints``."""
 
-``axes`` are those of each visible object's own frame: x red, y green, z blue, each half as long as the object is there.
-"""
-
-_ON_COLOR = ("boxes", "full", "axes")
+_ON_COLOR = ("boxes", "full", "axes", "boxes3d", "keypoints")
 _PASSES = tuple(name for name in PANELS if name not in ("rgb", *_ON_COLOR))
-
-_AXIS_COLORS = ((230, 50, 50), (40, 180, 60), (60, 110, 255))
-_SHIFT = 4
-"""Bits after the point in OpenCV's coordinates."""
 
 _GAP = 6
 _PAPER = (250, 250, 250)
@@ -65,11 +59,11 @@ def default_panels(frame: Frame) -> list[str]:
 
 
 def panel(frame: Frame, name: str, categories: dict[int, str], width: int = 640) -> Picture:
-    """One panel as a picture (h, w, 3) uint8; ``boxes`` and ``axes`` are drawn at ``width`` pixels, to be sharp."""
+    """One panel as a picture (h, w, 3) uint8; boxes, axes and keypoints are drawn at ``width`` pixels, to be sharp."""
     if name == "rgb":
         return frame.images["rgb"]
-    if name == "axes":
-        return _axes(frame, width)
+    if name in ("axes", "boxes3d", "keypoints"):
+        return _drawn_over(frame, name, width)
     if name == "boxes":
         return _boxes(frame, categories, width)
     if name == "full":
@@ -127,6 +121,10 @@ def _check(name: str, frame: Frame) -> None:
     if needs not in frame.images:
         there = ", ".join(frame.images)
         raise DatasetError(f"The dataset has no pass {needs!r}, which panel {name!r} shows; it has {there}.")
+    if name == "keypoints" and frame.keypoints is None:
+        raise DatasetError("The dataset has no keypoints: none of its assets has any. Choose other panels.")
+    if name == "boxes3d" and frame.objects.center is None:
+        raise DatasetError("The dataset does not say where the objects' boxes are; choose other panels than boxes3d.")
 
 
 def _boxes(frame: Frame, categories: dict[int, str], width: int) -> Picture:
@@ -149,32 +147,17 @@ def _boxes(frame: Frame, categories: dict[int, str], width: int) -> Picture:
     return np.asarray(picture)
 
 
-def _axes(frame: Frame, width: int) -> Picture:
+def _drawn_over(frame: Frame, name: str, width: int) -> Picture:
     image = _resize(frame.images["rgb"], width)
     scale = image.shape[1] / frame.images["rgb"].shape[1]
-    lens: Model = "fisheye" if frame.distortion_model == "fisheye" else "radial_tangential"
-    for k in np.argsort(frame.objects.T_cam_obj[:, 2, 3])[::-1]:  # far ones first
-        if frame.objects.px_visib[k] == 0:
-            continue
-        T = frame.objects.T_cam_obj[k]
-        tips = np.concatenate([np.zeros((1, 3)), np.diag(frame.objects.size[k].astype(np.float64)) / 2])
-        points = tips @ T[:3, :3].T + T[:3, 3]
-        pixels = project(points, frame.K, frame.distortion, lens)
-        ends = [_subpixel((pixel + 0.5) * scale - 0.5) for pixel in pixels]
-        for axis in np.argsort(points[1:, 2])[::-1]:
-            start, end = ends[0], ends[axis + 1]
-            if start is not None and end is not None:
-                thickness = max(1, round(image.shape[1] / 200))
-                cv2.line(image, start, end, _AXIS_COLORS[axis], thickness, cv2.LINE_AA, _SHIFT)
+    colors = palette(len(frame.objects.instance_id) + 1)
+    if name == "axes":
+        draw_axes(image, frame, scale)
+    elif name == "boxes3d":
+        draw_boxes_3d(image, frame, colors, scale)
+    else:
+        draw_keypoints(image, frame, colors, scale)
     return image
-
-
-def _subpixel(point: NDArray[np.float64]) -> tuple[int, int] | None:
-    """The point in OpenCV's fixed point, None where it is none or far from any image."""
-    if not (np.abs(point) < 1e5).all():
-        return None
-    x, y = np.rint(point * (1 << _SHIFT)).astype(int).tolist()
-    return x, y
 
 
 def _contrast(color: tuple[int, ...]) -> tuple[int, int, int]:

@@ -41,7 +41,8 @@ def command(manifest: Manifest) -> tuple[str, bool]:
         own = {key: value for key, value in own.items() if key.split(".")[0] != "scene"}
     own.update({"frames": manifest.frames, "seed": manifest.seed})
     words = [f"scene={name if known else 'scene.yaml'}", "out=DIR"]
-    words += [f"{key}={_value(value)}" for key, value in own.items()]
+    # Where a scene leaves a nominal value to its default, the key has to be added.
+    words += [f"{'++' if key.endswith('.nominal') else ''}{key}={_value(value)}" for key, value in own.items()]
     return "simgen render " + " ".join(shlex.quote(word) for word in words), known
 
 
