@@ -28,6 +28,8 @@ _MOST_VIEWS = 4
 """Side by side; more go into further rows."""
 
 _MOST_PLOTS = 6
+_ASPECT = 1.6
+"""Width over height that pictures should have."""
 
 
 def write(
@@ -115,6 +117,7 @@ def _in_time(
     start, end = times[0], times[-1] + (times[-1] - times[0]) / (len(times) - 1)
     shown: dict[int, tuple[int, Picture]] = {}
     plots: list[Plot] = []
+    across, down = 0, 1
     for k in range(max(1, int(np.floor((end - start) / speed * fps + 1e-9)))):
         now = start + k * speed / fps
         columns = []
@@ -124,10 +127,12 @@ def _in_time(
                 frame = data[index]
                 shown[n] = (index, _captioned(_column(frame, panels, names, cell), _told(frame)))
             columns.append(shown[n][1])
-        pictures = _beside(columns)
-        if found and not plots:
-            plots = _plots(found, (start, max(times[-1], *(_last(signal) for signal in found))), pictures.shape[0])
-        yield _even(_with_plots(pictures, plots, now, scene))
+        if not across:
+            across, down = _layout(len(columns), columns[0].shape[:2], len(found))
+            plots = _plots(
+                found, (start, max([times[-1], *map(_last, found)])), down, len(columns[0]), -(-len(columns) // across)
+            )
+        yield _even(_with_plots(_beside(columns, across), plots, now, down))
 
 
 def _moving(found: Sequence[Signal]) -> list[Signal]:
@@ -139,17 +144,38 @@ def _last(signal: Signal) -> float:
     return max(float(times.max()) for times, _ in signal.curves.values())
 
 
-def _plots(found: Sequence[Signal], span: tuple[float, float], height: int) -> list[Plot]:
-    each = max(_PLOT_HEIGHT, height // len(found))
+def _layout(views: int, size: tuple[int, int], plots: int) -> tuple[int, int]:
+    """How many views go side by side and how many plots below each other, so that little stays empty."""
+    height, width = size
+    best = (np.inf, 1, 1)
+    for across in range(1, min(views, _MOST_VIEWS) + 1):
+        for down in range(1, max(plots, 1) + 1):
+            w, h = across * (width + _GAP), -(-views // across) * height
+            beside, below = -(-plots // down) * _PLOT_WIDTH, down * _PLOT_HEIGHT
+            total = (w + beside) * max(h, below)
+            # Plots stretch to the height of the pictures; empty is what is left of either.
+            empty = (
+                1 - (w * h + beside * max(h, below) * plots / max(1, down * -(-plots // down))) / total if plots else 0
+            )
+            empty += 1 - views * (width + _GAP) * height / (w * h)
+            shape = abs(np.log((w + beside) / max(h, below) / _ASPECT))
+            best = min(best, (float(empty + 0.15 * shape), across, down))
+    return best[1], best[2]
+
+
+def _plots(found: Sequence[Signal], span: tuple[float, float], down: int, height: int, rows: int) -> list[Plot]:
+    each = max(_PLOT_HEIGHT, rows * height // down)
     return [draw(signal, span, _PLOT_WIDTH, each) for signal in found]
 
 
-def _with_plots(pictures: Picture, plots: Sequence[Plot], now: float, scene: int) -> Picture:
+def _with_plots(pictures: Picture, plots: Sequence[Plot], now: float, down: int) -> Picture:
+    """Plots in columns of ``down`` to the right of the pictures."""
     if not plots:
         return pictures
-    side = np.concatenate([plot.at(now) for plot in plots])
-    height = max(len(side), len(pictures))
-    return np.concatenate([_padded(pictures, height), _padded(side, height)], axis=1)
+    drawn = [plot.at(now) for plot in plots]
+    columns = [np.concatenate(drawn[start : start + down]) for start in range(0, len(drawn), down)]
+    height = max(len(pictures), *(len(column) for column in columns))
+    return np.concatenate([_padded(part, height) for part in (pictures, *columns)], axis=1)
 
 
 def _column(frame: Frame, panels: Sequence[str], names: dict[int, str], cell: int) -> Picture:
@@ -173,9 +199,8 @@ def _captioned(picture: Picture, text: str) -> Picture:
     return np.concatenate([picture, np.asarray(line)])
 
 
-def _beside(columns: Sequence[Picture]) -> Picture:
-    """Columns in rows of _MOST_VIEWS, with gaps."""
-    across = min(len(columns), _MOST_VIEWS)
+def _beside(columns: Sequence[Picture], across: int) -> Picture:
+    """Pictures in rows of ``across``, with gaps."""
     height = max(len(column) for column in columns)
     gap = np.full((height, _GAP, 3), PAPER, np.uint8)
     empty = np.full_like(_padded(columns[0], height), PAPER[0])
@@ -241,7 +266,7 @@ def _pictures(file: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
             image.save(_numbered(file, len(kept)))
             image = image.resize((1, 1))
         elif kind == ".gif":
-            image = image.quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            image = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         kept.append(image)
 
     yield put

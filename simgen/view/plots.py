@@ -65,7 +65,7 @@ def _background(signal: Signal, x: Axis, y: Axis, width: int, height: int, secon
     image = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(image)
     title, small = ImageFont.load_default(size=12), ImageFont.load_default(size=10)
-    for tick in y.ticks(3 if height > 90 else 2):
+    for tick in y.ticks(4):
         place = round(y.at(tick))
         pen.line((_LEFT, place, width - _RIGHT, place), fill=_GRID)
         text = number(tick).replace("\N{MINUS SIGN}", "-")
