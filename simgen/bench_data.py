@@ -163,7 +163,7 @@ class PngFolder:
 
 
 def webdataset(tars: Sequence[str], passes: Sequence[str], shuffle: bool = True) -> Any:
-    """A WebDataset pipeline that gives the same items as the other readers, in shuffled order unless told otherwise."""
+    """A WebDataset pipeline that gives the items of the other readers, with ``__key__``; shuffled unless told."""
     import webdataset as wds
 
     # Shards are divided over workers; with fewer shards than workers some have nothing to do.
@@ -182,15 +182,17 @@ def item_of(frame: Frame) -> Item:
 
 def _readers(path: str | os.PathLike[str], copies: Copies) -> dict[str, Callable[[int], Any]]:
     """Name -> what makes a dataset for an epoch. Names end in how frames are asked for."""
-    shards = functools.partial(ShardDataset, path, copies.passes, item_of)
+
+    def tars(kind: str) -> Callable[[int], Any]:
+        return lambda epoch: webdataset(copies.tars(kind), copies.passes)
+
     found: dict[str, Callable[[int], Any]] = {
-        "shards, random": lambda epoch: shards(),
+        "shards, random": lambda epoch: ShardDataset(path, copies.passes, item_of),
         "png folder, random": lambda epoch: PngFolder(copies),
         "shards, stream": lambda epoch: _stream(path, copies, epoch),
     }
     if importlib.util.find_spec("webdataset") is not None:
-        for kind in ("png", "jpg"):
-            found[f"webdataset {kind}, stream"] = lambda epoch, kind=kind: webdataset(copies.tars(kind), copies.passes)  # type: ignore[misc]
+        found.update({f"webdataset {kind}, stream": tars(kind) for kind in ("png", "jpg")})
     return found
 
 
