@@ -32,8 +32,8 @@ CENTRES = (8, 6)
 VIEWS = (8, 4)
 """Columns (azimuth) and rows (sine of elevation: equal areas) of the sphere of directions around an object."""
 
-_SURE = 0.01
-"""A bin is thin when as few draws as it has would come about by chance less often than this, over all bins."""
+_SURE = 0.001
+"""A variable is thin when a bin with as few draws would come about by chance less often than this, in any of its bins."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def check_images(path: Path, found: Survey, most: int = MOST_IMAGES) -> tuple[li
     checks = []
     for kind, needs in kinds.items():
         if needs <= passes:
-            ok = Check(kind, "ok", f"{fine[kind]} ({len(chosen)} frames looked at).")
+            ok = Check(kind, "ok", f"{fine[kind]} (frames looked at: {len(chosen)}).")
             bad = Check(kind, "problem", f"Wrong in {problems[kind]} case(s), such as {examples.get(kind)}.")
             checks.append(bad if problems[kind] else ok)
     pixels = Pixels(chosen, *np.array(stats, np.float64).reshape(-1, 3).T)
@@ -196,7 +196,8 @@ def check_draws(known: Sequence[Variable]) -> list[Check]:
             continue
         name = f"{variable.factor}: {variable.title}"
         if variable.kind == "word":
-            thin = [word for word, (n, e) in word_counts(variable).items() if e and _is_thin(n, e, 1)]
+            counts = word_counts(variable)
+            thin = [word for word, (n, e) in counts.items() if e and _is_thin(n, e, len(counts))]
             judged += 1
             if thin:
                 checks.append(Check(name, "warning", f"Hardly or never drawn: {_some(thin)}."))

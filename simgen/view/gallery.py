@@ -66,6 +66,10 @@ class Gallery:
         if self.left <= 0 or not shown or "rgb" not in self.data.passes:
             return ""
         rows = [k for k, value in enumerate(variable.by_frame) if value is not None and self._takes_effect(variable, k)]
+        if variable.per == "scene":
+            # The first view of each, so that the pictures differ in little else.
+            scenes = self.found.frames.scene
+            rows = list({int(scenes[k]): k for k in reversed(rows)}.values())[::-1]
         if len({variable.by_frame[k] for k in rows}) < 2:
             return ""
         figures = []
@@ -103,8 +107,9 @@ class Gallery:
 
 def _telling(variable: Variable, rows: list[int]) -> list[int]:
     if variable.kind == "number":
-        ordered = sorted(rows, key=lambda row: variable.by_frame[row])
-        return [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
+        values = {variable.by_frame[row]: row for row in reversed(rows)}
+        ordered = [values[value] for value in sorted(values)]
+        return [ordered[k] for k in sorted({0, len(ordered) // 2, len(ordered) - 1})]
     first: dict[Any, int] = {}
     counts: dict[Any, int] = {}
     for row in rows:

@@ -115,9 +115,9 @@ def table(
     return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
-def folded(summary: str, content: str, unfolded: bool = False) -> str:
+def folded(summary: str, content: str) -> str:
     """What is seen when one asks for it."""
-    return f"<details{' open' if unfolded else ''}><summary>{escape(summary)}</summary>{content}</details>"
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def code(text: str, long: bool = False) -> str:

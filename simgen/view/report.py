@@ -246,7 +246,9 @@ def _factors(found: Survey, known: list[Variable], gallery: Gallery) -> str:
         still = [variable for variable in by_factor[factor] if not variable.varies]
         cards = [_variable_card(variable, gallery) for variable in moving]
         fixed = ", ".join(f"{v.title} = {v.told(v.values[0])}" for v in still)
-        told = f'<p class="muted">Fixed: {escape(fixed)}.</p>' if fixed else ""
+        told = f'<p class="muted">{escape(fixed)}.</p>' if fixed else ""
+        if told:
+            told = page.folded(f"{len(still)} fixed", told)
         knob = found.manifest.config.get("randomize", {}).get(factor, {})
         strength = float(knob.get("strength", 1.0)) if knob.get("enabled", True) else 0.0
         strong = "" if strength == 1 else f" Strength {strength:g}."
