@@ -33,7 +33,7 @@ VIEWS = (8, 4)
 """Columns (azimuth) and rows (sine of elevation: equal areas) of the sphere of directions around an object."""
 
 _SURE = 0.001
-"""A variable is thin when bins with as few draws as one of its have come about by chance less often than this."""
+"""A variable is thin when a bin as empty would come about by chance less often than this, in any of its bins."""
 
 
 @dataclass(frozen=True)
