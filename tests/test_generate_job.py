@@ -381,6 +381,16 @@ def test_a_version_of_its_own(tmp_path: Path) -> None:
         run(config(folder))
 
 
+def test_a_first_run_that_failed_does_not_hold_its_folder(tmp_path: Path, traps: Path) -> None:
+    folder = tmp_path / "d"
+    run(config(folder))
+    for shard in (folder / "shards").iterdir():
+        shard.unlink()
+    run(config(folder, seed=5))
+    assert load(folder).seed == 5
+    assert load(folder).complete
+
+
 def test_unfit_folders_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

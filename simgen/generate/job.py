@@ -204,7 +204,8 @@ def _take_over(folder: Path, old: Manifest | None, manifest: Manifest, tell: Cal
     Raises DatasetError when the dataset there is another one.
     """
     if old is not None:
-        _refuse_another(folder, old, manifest)
+        if any((folder / SHARDS).glob("*.h5")):  # else there is nothing to lose, as when the first run failed
+            _refuse_another(folder, old, manifest)
         known = {(entry.first, entry.frames): entry for entry in old.shards if entry.state == "complete"}
         done = 0
         for k, entry in enumerate(manifest.shards):

@@ -187,12 +187,13 @@ def _filter(m: int, light: Any, shadow: Any, discs: Any, b: Any, q: Any, a: Any)
         q[ix(QBLOCKED + j)] = _0
     for k in range(SEARCH_TAPS):
         _tap(padded, discs[2 * k], discs[2 * k + 1], np.float32(1 / SEARCH_TAPS), start, side, shadow, q, a)
-    # The blockers found give the width of the penumbra; fragments that are wholly lit or dark are done.
+    # The blockers found give the width of the penumbra; fragments that are wholly lit are done. Dark ones are not: few
+    # taps may all be blocked inside a penumbra, and would leave dark dots in it.
     kept = 0
     for j in range(m):
         lit = q[ix(QLIT + j)]
-        if lit >= np.float32(0.999) or lit <= np.float32(0.001):
-            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = _1 if lit > _HALF else _0
+        if lit >= np.float32(0.999):
+            b[ix(SEEN + np.int64(a[FRAGMENT + j]))] = _1
             continue
         blocker = q[ix(QBLOCKED + j)] / (_1 - lit)
         wide = spread * max(blocker - (_1 / q[ix(QZ + j)] if perspective else -q[ix(QZ + j)]), _0)

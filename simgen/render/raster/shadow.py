@@ -165,10 +165,11 @@ def fit(
     if not directional:
         nearest = max(nearest, 0.05 * farthest, 1e-3)
         widest = spread * max(farthest - nearest, 0.0) / (nearest * max(farthest, 1e-3))
-    # A soft light needs no fine map, and a coarse one lets the filter reach as far as its penumbra.
+    # A soft light needs no fine map, and a coarse one lets the filter reach as far as its penumbra. The widest penumbra
+    # is that of a caster near the lamp on a receiver far behind; things must still touch their own shadow.
     texels = widest * (side - _BORDER) / float((high - low).min())
     if texels > WIDEST:
-        side = max(int(side * WIDEST / texels), side // 8)
+        side = max(int(side * WIDEST / texels), side // 2)
         side = max(-(-side // TILE), 4) * TILE
     scale = (side - _BORDER) / (high - low)
     row = np.zeros(MAP_REALS)
