@@ -54,12 +54,6 @@ def _ceil(x: float) -> Any:
 
 
 @strict
-def make_key(w: float, triangle: int) -> Any:
-    """The key of a triangle at 1 / z = ``w`` > 0."""
-    return (np.uint64(np.float32(w).view(np.uint32)) << np.uint64(32)) | np.uint64(0xFFFFFFFF - triangle)
-
-
-@strict
 def key_triangle(key: Any) -> Any:
     """The triangle number in a key, EMPTY where nothing is seen."""
     return np.uint32(0xFFFFFFFF) - np.uint32(key & np.uint64(0xFFFFFFFF))
