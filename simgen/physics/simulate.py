@@ -26,8 +26,8 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
     """Let the scene settle, then run it through its capture times.
 
     Time 0 is the moment at which the scene has settled, or the start when ``world.settle`` is False. A capture time
-    that is no multiple of the timestep is taken at the nearest step. Bodies that leave the world later on are missing
-    from the states that follow. The result is the same to the last bit for equal records, whatever ran before.
+    that is no multiple of the timestep is taken at the nearest step; all steps around an exposure that takes time are
+    in the track. Bodies that leave the world later on are missing from the states that follow. The result is the same to the last bit for equal records, whatever ran before.
 
     Raises PhysicsError for a record that cannot be simulated, and AssetError when the library lacks an asset.
     """
@@ -50,8 +50,8 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
             settled = settle(client, bodies, world)
             bodies, rested, steps = settled.bodies, settled.rested, settled.steps
             removed |= settled.removed
-        states, taken, moved = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
-        return Simulation(states, taken, removed, steps * world.timestep, rested, moved)
+        states, track, taken, moved = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
+        return Simulation(states, taken, removed, steps * world.timestep, rested, moved, track)
 
 
 def explain(simulation: Simulation, record: SceneRecord) -> str:
@@ -158,8 +158,11 @@ def _run(
     scenery: dict[int, BodyState],
     removed: dict[str, str],
     started: bool,
-) -> tuple[tuple[SceneState, ...], dict[str, Trace], Motion | None]:
-    """Step through the capture times; ``started`` says whether the scene has made a step before."""
+) -> tuple[tuple[SceneState, ...], tuple[SceneState, ...], dict[str, Trace], Motion | None]:
+    """Step through the capture times: their states, the track, the traces and what sensors need.
+
+    ``started`` says whether the scene has made a step before.
+    """
     dt = record.world.timestep
     due: dict[int, list[float]] = {}
     for time in sorted({frame.time for frame in record.frames}):
@@ -171,7 +174,10 @@ def _run(
     scans = log.scans if log is not None else set()
     everyone = bodies
     states: list[SceneState] = []
-    for step in range(last + 1):
+    passed = _exposed_steps(record)
+    track: list[SceneState] = []
+    end = max(last, max(passed, default=0))
+    for step in range(end + 1):
         if step in due or step in samples or step in scans:
             gone = {body.uid: why for body in bodies if body.moving and (why := lost(client, body, record.world))}
             removed.update({body.name: gone[body.uid] for body in bodies if body.uid in gone})
@@ -180,7 +186,10 @@ def _run(
             states += [
                 SceneState(time, tuple(now.get(k) for k in range(len(record.bodies)))) for time in due.get(step, ())
             ]
-        if log is not None:
+        if step in passed:
+            now = scenery | {body.index: read(client, body, started) for body in bodies}
+            track.append(SceneState(step * dt, tuple(now.get(k) for k in range(len(record.bodies)))))
+        if log is not None and step <= last:
             motion.add(client, log, step * dt, bodies, started)
             if step in scans:
                 motion.add_state(log, step * dt, now, len(record.bodies))
@@ -189,7 +198,7 @@ def _run(
             traces.add_joints(client, rows, step * dt, bodies)
             if started:
                 traces.add_contacts(client, rows, step * dt, bodies)
-        if step < last or ((samples or log is not None) and not started):
+        if step < end or ((samples or log is not None) and not started):
             robot.drive(client, motors, (step + 1) * dt)
             bullet.stepSimulation(physicsClientId=client)
             if not started:
@@ -198,7 +207,20 @@ def _run(
                 if log is not None:
                     motion.correct(client, log, bodies)
             started = True
-    return tuple(states), traces.finish(rows), None if log is None else motion.finish(log, everyone)
+    logged = None if log is None else motion.finish(log, everyone)
+    return tuple(states), tuple(track), traces.finish(rows), logged
+
+
+def _exposed_steps(record: SceneRecord) -> set[int]:
+    """Steps from before the first light of each exposure that takes time to after its last."""
+    dt = record.world.timestep
+    steps: set[int] = set()
+    for frame in record.frames:
+        if frame.shutter is not None and frame.shutter.span > 0:
+            half = frame.shutter.span / 2
+            first, last = np.floor((frame.time - half) / dt), np.ceil((frame.time + half) / dt)
+            steps.update(range(max(int(first), 0), max(int(last), 0) + 1))
+    return steps
 
 
 def _nearest_step(time: float, timestep: float) -> int:

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from simgen.errors import PhysicsError, near_match
-from simgen.geometry import quaternion_from_rotation, transform
+from simgen.geometry import quaternion_from_rotation
 from simgen.physics.bodies import Body
 from simgen.physics.client import bullet
+from simgen.scene.camera_pose import pose_on_carrier
 from simgen.scene.record import CameraRecord, SceneRecord
 from simgen.scene.state import BodyState, Trace
 
@@ -43,8 +44,8 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 "contacts": one row a point: where it is on body_b, the unit normal there towards body_a, the distance (negative:
 overlap) and the force that pushes body_a along the normal.
 "joints": radians and N m for hinges, metres and N for slides; the torque is the motor's.
-"camera": ``T_world_cam``; ``frame`` is the first of ``record.frames`` with this camera. Cameras that stand still are
-written once.
+"camera": ``T_world_cam``, without the shake of single frames; ``frame`` is the first of ``record.frames`` with this
+camera. Cameras that stand still are written once.
 """
 
 Rows = dict[str, list[tuple[float, list[float]]]]
@@ -78,8 +79,8 @@ def add_poses(rows: Rows, record: SceneRecord, time: float, states: Mapping[int,
     if "camera" in rows:
         first = not rows["camera"]
         for frame, camera in distinct_cameras(record):
-            if camera.body is not None or first:
-                T = camera_pose(record, camera, states)
+            if camera.body is not None or camera.travel is not None or first:
+                T = camera_pose(record, camera, states, time)
                 if T is not None:
                     rows["camera"].append((time, [frame, *_pose(T)]))
 
@@ -118,9 +119,11 @@ def _joints(client: int, bodies: list[Body]) -> list[list[float]]:
     return table
 
 
-def camera_pose(record: SceneRecord, camera: CameraRecord, states: Mapping[int, BodyState]) -> np.ndarray | None:
-    """``T_world_cam`` (4, 4), or None when the body that carries the camera was removed."""
-    T = transform(camera.pose.position, camera.pose.quaternion_xyzw)
+def camera_pose(
+    record: SceneRecord, camera: CameraRecord, states: Mapping[int, BodyState], time: float
+) -> np.ndarray | None:
+    """``T_world_cam`` (4, 4) without any shake, or None when the body that carries the camera was removed."""
+    T = pose_on_carrier(camera, time, shaken=False)
     if camera.body is None:
         return T
     names = [body.name for body in record.bodies]
@@ -131,11 +134,12 @@ def camera_pose(record: SceneRecord, camera: CameraRecord, states: Mapping[int, 
 
 
 def distinct_cameras(record: SceneRecord) -> list[tuple[int, CameraRecord]]:
-    """(first frame, camera) of every camera that differs in name, mount or pose."""
+    """(first frame, camera) of every camera that differs in name, mount, pose or travel."""
     seen: dict[tuple[object, ...], tuple[int, CameraRecord]] = {}
     for frame, taken in enumerate(record.frames):
         camera = taken.camera
-        seen.setdefault((camera.name, camera.body, camera.link, camera.pose), (frame, camera))
+        where = (camera.name, camera.body, camera.link, camera.pose, camera.travel, camera.mount)
+        seen.setdefault(where, (frame, camera))
     return list(seen.values())
 
 

@@ -18,8 +18,9 @@ from simgen.assets.asset import Asset, Material, Texture
 from simgen.assets.environments import sky
 from simgen.assets.library import Library
 from simgen.assets.textures import generate
-from simgen.geometry import inverse, transform
+from simgen.geometry import inverse
 from simgen.render.base import Camera, Drawable, Environment, Mat4, Neighbour, Snapshot
+from simgen.scene.camera_pose import pose_on_carrier
 from simgen.scene.record import (
     CameraRecord,
     EnvironmentRecord,
@@ -119,7 +120,7 @@ def instance_ids(record: SceneRecord, state: SceneState) -> dict[int, int]:
 
 def camera_at(record: SceneRecord, state: SceneState, camera: CameraRecord) -> Camera:
     """The camera of a frame where it is at ``state``; raises KeyError when its body or link is not there."""
-    T = transform(camera.pose.position, camera.pose.quaternion_xyzw)
+    T = pose_on_carrier(camera, state.time)
     if camera.body is not None:
         index = next(i for i, body in enumerate(record.bodies) if body.name == camera.body)
         T = _link_pose(state, index, camera.link or "") @ T

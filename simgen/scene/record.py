@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from simgen.scene.camera_record import ApertureRecord, ShutterRecord, TwistRecord
 from simgen.scene.pose import Pose, Vec2, Vec3, Vec4
 from simgen.scene.trace_record import MountedSensor
 
@@ -75,6 +76,9 @@ class BodyRecord:
     friction: float = 0.6
     restitution: float = 0.1
     material: MaterialRecord = MaterialRecord()
+    category_by_up: dict[str, Vec3] = field(default_factory=dict)
+    """Category -> direction in the asset's frame: that which points most upwards names the body instead of ``category``;
+    see ``labels.category``."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +157,13 @@ class EnvironmentRecord:
 class CameraRecord:
     """A camera. ``pose`` is ``T_world_cam``, or ``T_link_cam`` when ``link`` names a link of body ``body``.
 
+    A camera that moves by itself has that pose at the time from which its motion counts: ``travel`` goes on through the
+    scene's time, ``shake`` is about one frame. ``mount`` is where it sits on the camera that carries it, of which are
+    then pose and motion: ``T_world_cam = pose * travel(t) * shake(t) * mount`` (see ``simgen.scene.camera_pose``).
+
     ``distortion`` are OpenCV's coefficients: (k1, k2, p1, p2, k3) of ``distortion_model`` "radial_tangential", which is
     a pinhole when all are 0, or (k1, k2, k3, k4, 0) of "fisheye". A distorted image is warped from an undistorted one
-    with ``render_scale`` times the focal length.
+    with ``render_scale`` times the focal length, its labels with ``label_scale`` times more.
     """
 
     name: str
@@ -173,6 +181,10 @@ class CameraRecord:
     far: float = 100.0
     distortion_model: Literal["radial_tangential", "fisheye"] = "radial_tangential"
     render_scale: float = 1.0
+    label_scale: float = 1.0
+    travel: TwistRecord | None = None
+    shake: TwistRecord | None = None
+    mount: Pose | None = None
 
 
 @dataclass(frozen=True)
@@ -319,6 +331,12 @@ class FrameRecord:
     draws: Draws = field(default_factory=dict)
     """What was drawn for this frame alone; the draws of the scene stand in the SceneRecord."""
     depth_sensor: DepthSensorRecord | None = None
+    shutter: ShutterRecord | None = None
+    """None: an instant."""
+    aperture: ApertureRecord | None = None
+    """None: a pinhole, which has everything in focus."""
+    group: int | None = None
+    """Number of the placement that this view shares with those of the other cameras of its rig; None: it is alone."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ class Simulation:
 
     ``removed`` maps the name of each body that was taken out to the reason ("fell off the world", "did not settle:
     0.31 m/s", "exploded"). ``settled`` is False when something was removed for not coming to rest. ``motion`` is there
-    when the record has sensors.
+    when the record has sensors. ``track`` are the states at the steps of the physics around exposures that take time
+    (ascending); see ``simgen.scene.between``.
     """
 
     states: tuple[SceneState, ...]
@@ -87,6 +88,7 @@ class Simulation:
     settle_time: float
     settled: bool = True
     motion: Motion | None = None
+    track: tuple[SceneState, ...] = ()
 
     def at(self, time: float) -> SceneState:
         """The state captured at ``time``; raises KeyError when none was."""

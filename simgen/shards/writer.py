@@ -113,7 +113,7 @@ class ShardWriter:
         """The record and traces of the scene whose frames follow."""
         with self._reporting():
             # States are not stored: they are large, and the poses of labelled objects stand in the object table.
-            self._scenes.append((record, dataclasses.replace(simulation, states=(), traces={})))
+            self._scenes.append((record, dataclasses.replace(simulation, states=(), traces={}, track=())))
             for name, trace in simulation.traces.items():
                 self._append_trace(name, record.scene, trace)
 
