@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.assets import bundled, environments, textures
+from simgen.assets import bundled, environments, plates, textures
 from simgen.assets.asset import Asset, Material, Mesh, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
-from simgen.assets.index import Entry, Kind, index, search_paths
+from simgen.assets.index import Entry, Kind, category, index, search_paths
 from simgen.assets.loading import load_asset
 from simgen.assets.primitives import primitive
 from simgen.errors import AssetError, near_match
@@ -34,9 +35,10 @@ class Library:
 
     ``paths`` are searched in order; of two things with one name the first is used. Names are paths relative to the
     search path, with forward slashes: without suffix for assets ("ycb/mug"), with it for textures
-    ("textures/wood/wood_003.jpg") and environment maps ("hdri/dawn.hdr"). ``builtin`` adds "primitive/...",
-    "pybullet/..." and computed environments "softbox/...". ``cache_dir`` keeps convex decompositions. Raises AssetError
-    when a path cannot be read.
+    ("textures/wood/wood_003.jpg") and environment maps ("hdri/dawn.hdr"). Each texture is an asset, too: a plate
+    ("plate/textures/wood/wood_003", see plates.py), found by patterns that begin with "plate/". ``builtin`` adds
+    "primitive/...", "pybullet/..." and computed environments "softbox/...". ``cache_dir`` keeps convex decompositions.
+    Raises AssetError when a path cannot be read.
     """
 
     def __init__(
@@ -53,6 +55,11 @@ class Library:
         found = [entry for path in self.paths for entry in index(path)]
         for entry in [*found, *(bundled.entries() if builtin else [])]:
             self._entries[entry.kind].setdefault(entry.name, entry)
+        self._plates: dict[str, Entry] = {}
+        for entry in self._entries["texture"].values():
+            stem = PurePosixPath(entry.name).with_suffix("").as_posix()
+            made = replace(entry, name=plates.PREFIX + stem, kind="asset", category=category(stem))
+            self._plates.setdefault(made.name, made)
         self._matches: dict[tuple[Kind, tuple[str, ...]], list[str]] = {}
         self._kept = _Kept(cache_bytes)
 
@@ -71,7 +78,7 @@ class Library:
     def asset(self, name: str) -> Asset:
         """The asset called ``name``; raises AssetError when there is none, or when its files are broken."""
         entry = self._entry("asset", name)
-        return self._kept.get(("asset", name), lambda: self._load_asset(entry), _asset_bytes)
+        return self._kept.get(("asset", name), lambda: self._load_asset(name, entry), _asset_bytes)
 
     def texture(self, name: str, size: int | None = None) -> Texture:
         """The sRGB texture called ``name``, its longer side at most ``size`` pixels; raises AssetError."""
@@ -110,21 +117,33 @@ class Library:
         if (kind, several) not in self._matches:
             # Sampling asks the same of thousands of names in every scene.
             names = self._entries[kind]
-            found = sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in several))
-            self._matches[kind, several] = found
+            found = {name for name in names if any(fnmatchcase(name, pattern) for pattern in several)}
+            for pattern in several:
+                if kind == "asset" and pattern.startswith(plates.PREFIX):
+                    plain, at, options = pattern.partition("@")
+                    found |= {name + at + options for name in self._plates if fnmatchcase(name, plain)}
+            self._matches[kind, several] = sorted(found)
         return list(self._matches[kind, several])
 
     def _entry(self, kind: Kind, name: str) -> Entry:
-        entry = self._entries[kind].get(name)
+        known = self._entries[kind]
+        entry = known.get(name)
+        if entry is None and kind == "asset" and name.startswith(plates.PREFIX):
+            known = self._plates
+            entry = known.get(plates.plain(name))
         if entry is None:
             where = ", ".join(str(path) for path in self.paths) or "none"
-            hint = near_match(name, self._entries[kind])
+            hint = near_match(name, known)
             raise AssetError(
                 f'there is no {kind} "{name}"{hint} in the asset paths ({where}): correct it or add its path'
             )
         return entry
 
-    def _load_asset(self, entry: Entry) -> Asset:
+    def _load_asset(self, name: str, entry: Entry) -> Asset:
+        if entry is self._plates.get(entry.name):
+            assert entry.path is not None
+            options = plates.parse(name)
+            return plates.plate(name, entry.category, textures.load(entry.path), options, self.texture)
         if entry.path is None:
             return primitive(entry.category, entry.name)
         return load_asset(entry.name, entry.category, entry.path, self.cache_dir, entry.sidecar, entry.parts)

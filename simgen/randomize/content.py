@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simgen.assets.asset import Asset
+from simgen.assets.plates import plain
 from simgen.errors import AssetError
 from simgen.randomize.draw import Draw
 from simgen.scene.definition import Distractor, Group, SceneDefinition
@@ -15,6 +19,10 @@ from simgen.scene.record import Vec3
 
 if TYPE_CHECKING:
     from simgen.assets.library import Library
+
+
+_HOLE = "{}"
+"""Stands for the category in a pattern of asset names."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,29 @@ def categories(definition: SceneDefinition, library: Library) -> list[str]:
     for part in (definition.objects, definition.distractors):
         for name, group in part.items():
             if group.label:
-                names.update([group.category] if group.category else map(library.category, pool(name, group, library)))
+                names.update(category(group, asset, library) for asset in pool(name, group, library))
     return sorted(names)
+
+
+def category(group: Group, asset: str, library: Library) -> str:
+    """What an asset is called in the labels of a group."""
+    asset = plain(asset)
+    for name, patterns in group.categories.items():
+        if any(fnmatchcase(asset, pattern) for pattern in patterns):
+            return name
+    if group.category is not None and _HOLE not in group.category:
+        return group.category
+    found = _reader(group.category).fullmatch(asset) if group.category else None
+    return found.group(1) if found else library.category(asset)
+
+
+@cache
+def _reader(pattern: str) -> re.Pattern[str]:
+    """A glob with a hole as a regular expression that captures what is in the hole."""
+    parts = re.findall(r"\{\}|\*|\?|\[[^\]]+\]|.", pattern)
+    words = {_HOLE: "([^/]+?)", "*": ".*", "?": "."}
+    sets = {part: part.replace("[!", "[^") for part in parts if len(part) > 2}
+    return re.compile("".join({**words, **sets}.get(part) or re.escape(part) for part in parts))
 
 
 def items(name: str, group: Group, library: Library, draw: Draw) -> list[Item]:
@@ -58,8 +87,8 @@ def items(name: str, group: Group, library: Library, draw: Draw) -> list[Item]:
     out = []
     for k, asset_name in enumerate(names):
         asset = library.asset(asset_name)
-        category = (group.category or library.category(asset_name)) if group.label else None
-        out.append(Item(f"{name}_{k:02d}", asset, category, _scale(asset, sizes[k], scales[k])))
+        label = category(group, asset_name, library) if group.label else None
+        out.append(Item(f"{name}_{k:02d}", asset, label, _scale(asset, sizes[k], scales[k])))
     return out
 
 
@@ -67,7 +96,7 @@ def _assets(factor: str, name: str, group: Group, library: Library, n: int, draw
     names = pool(name, group, library)
     by_category: dict[str, list[str]] = {}
     for asset in names:
-        by_category.setdefault(library.category(asset), []).append(asset)
+        by_category.setdefault(_kind(group, asset, library), []).append(asset)
     shelves = [by_category[key] for key in sorted(by_category)] if group.balance == "categories" else [names]
     chosen = []
     for k, (u_any, u_shelf, u_asset) in enumerate(draw.uniforms(factor, f"{name}.asset", n, 3)):
@@ -79,6 +108,12 @@ def _assets(factor: str, name: str, group: Group, library: Library, n: int, draw
             chosen.append(shelf[k // len(shelves) % len(shelf)])
     draw.note(factor, f"{name}.asset", chosen)
     return chosen
+
+
+def _kind(group: Group, asset: str, library: Library) -> str:
+    """By which categories a group is balanced: its own where it tells assets apart, else those of the assets."""
+    apart = group.categories or (group.category and _HOLE in group.category)
+    return category(group, asset, library) if apart else library.category(asset)
 
 
 def _scale(asset: Asset, size: float | Vec3 | None, scale: float | Vec3) -> Vec3:

@@ -136,6 +136,10 @@ class Group:
     ``assets`` are names or globs of the library; ``fallback`` is used when none of them is there, so that a definition
     works without any asset path. ``balance`` draws uniformly over the pool's "categories" or over its "assets".
     ``category``: the name for labels, null for each asset's own; ``label: false`` leaves the group in the background.
+    A ``category`` with "{}" reads it from names: with "*/{}_*", signs/stop_2 is a "stop". ``categories`` (category ->
+    names or globs, as in king: ["*/K?"]) comes before it. What fits neither has its own.
+    Images are assets, too: "plate/cards/*" are thin plates that show those of the folder cards, in the x-y plane with
+    the front towards z ("plate/cards/*@corner=0.04,back=cards/back.png": see simgen.assets.plates).
     ``size``: the longest side in metres, or [x, y, z] to stretch to; null keeps the asset's size. ``scale`` multiplies.
     ``mass`` in kg, null for the asset's own; ``mass_factor`` multiplies either. ``motion`` null: dynamic for drop and
     surface, fixed otherwise.
@@ -146,6 +150,7 @@ class Group:
     count: Any = varies("integer", 1, low=0, high=10_000)
     balance: str = word("categories", "categories", "assets")
     category: str | None = None
+    categories: dict[str, list[str]] = field(default_factory=dict)
     label: bool = True
     place: Placement = field(default_factory=Placement)
     size: Any = varies("size", None, above=0)
