@@ -153,6 +153,26 @@ def test_azimuth_is_where_the_camera_stands_around_the_object() -> None:
         np.testing.assert_allclose(azimuth(T[None])[0], angle, atol=1e-12)
 
 
+def test_azimuth_goes_on_over_the_zenith() -> None:
+    """A camera that swings over an object keeps its angle; a camera turned about its axis above one changes it."""
+
+    def looking(elevation: float, turn: float = 0.0) -> np.ndarray:
+        along = np.array([np.cos(elevation), 0.0, np.sin(elevation)])
+        forward, right = -along, np.array([0.0, 1.0, 0.0])
+        down = np.cross(forward, right)
+        right, down = np.cos(turn) * right + np.sin(turn) * down, np.cos(turn) * down - np.sin(turn) * right
+        R = np.stack([right, down, forward])
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = R, -R @ along
+        return T
+
+    swing = np.stack([looking(e) for e in np.radians([-30, 0, 45, 89, 90, 91, 110])])
+    np.testing.assert_allclose(azimuth(swing), 0, atol=1e-12)
+    above = np.stack([looking(np.pi / 2, turn) for turn in (-2.0, -0.3, 1.0)])
+    np.testing.assert_allclose(np.abs(azimuth(above)), [2.0, 0.3, 1.0], atol=1e-12)
+    np.testing.assert_allclose(azimuth(above)[0], -2 * azimuth(above)[2], atol=1e-12)
+
+
 def test_a_split_divides_whole_groups_and_smaller_choices_are_within_larger_ones(folder: Path) -> None:
     source = ShardSource(folder)
     kept, held = split(source, 0.3, seed=1)

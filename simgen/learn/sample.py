@@ -23,9 +23,9 @@ class Objects:
     ``boxes`` enclose the visible part: COCO xywh in pixels, x and y of the left upper corner of the extent, so that
     the box of a single pixel (column, row) is (column, row, 1, 1). ``labels`` index the classes of the source.
     ``ignore`` marks what is neither learnt nor counted: crowds, difficult ones, those that are hardly visible.
-    ``visib`` is the visible share of each, NaN where it is unknown. ``azimuth`` is the angle in radians of the
-    direction to the camera, about the object's z axis and from its x axis, NaN where unknown; ``rotation`` is
-    R_cam_obj, NaN where unknown.
+    ``visib`` is the visible share of each, NaN where it is unknown. ``azimuth`` is the angle in radians from which the
+    camera sees it, about the object's z axis and from its x axis (see ``shard_source.azimuth``), NaN where unknown;
+    ``rotation`` is R_cam_obj, NaN where unknown.
     """
 
     boxes: NDArray[np.float32]  # (K, 4)

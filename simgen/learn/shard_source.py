@@ -100,12 +100,20 @@ class ShardSource:
 
 
 def azimuth(T_cam_obj: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Angle (K,) in radians, within [-pi, pi], of the camera seen from objects at T_cam_obj (K, 4, 4).
+    """Angle (K,) in radians, within [-pi, pi], from which the camera sees objects at T_cam_obj (K, 4, 4).
 
-    It is measured about the object's z axis, from its x towards its y axis.
+    It is measured about the object's z axis, from its x towards its y axis. To a camera that stands upright it is the
+    direction from the object to the camera. From above, where there is hardly such a direction, the upper edge of the
+    picture counts more and more: the angle goes on smoothly over the zenith, as a turntable under a rig of cameras
+    measures it. Both parts are equal at an elevation of 45 degrees; the angle is meant for -45 to 135 degrees.
     """
     R, t = T_cam_obj[:, :3, :3], T_cam_obj[:, :3, 3]
-    camera = -np.einsum("kji,kj->ki", R, t)
+    ray = t / np.linalg.norm(t, axis=1, keepdims=True)
+    # The picture's upward direction, at a right angle to the ray.
+    up = ray * ray[:, 1:2] - np.array([0.0, 1.0, 0.0])
+    up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1e-12)
+    away = np.einsum("kji,kj->ki", R, ray + up)
+    camera = 0.0 - away  # not -away: the angle of (-1, -0) would be -pi
     return np.arctan2(camera[:, 1], camera[:, 0])
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simgen.evaluate.real.record import Labelled, Record, image_files
 from simgen.evaluate.real.report import Report
 from simgen.learn.errors import LearnError
+from simgen.learn.shard_source import azimuth
 
 
 def matches(root: Path) -> bool:
@@ -55,13 +56,13 @@ def _object(scene: Path, image: int, n: int, pose: dict[str, Any], info: Any, re
     if box is not None and box[2] <= 0:
         return None  # not visible at all
     R = np.array(pose["cam_R_m2c"], np.float64).reshape(3, 3)
-    t = np.array(pose["cam_t_m2c"], np.float64)
-    camera = -R.T @ t
+    T_cam_obj = np.eye(4)
+    T_cam_obj[:3, :3], T_cam_obj[:3, 3] = R, pose["cam_t_m2c"]
     return Labelled(
         f"obj_{int(pose['obj_id']):06d}",
         box,  # type: ignore[arg-type]
         visib=float(info[n]["visib_fract"]) if info else float("nan"),
-        azimuth=float(np.arctan2(camera[1], camera[0])),
+        azimuth=float(azimuth(T_cam_obj[None])[0]),
         rotation=R,
         mask=partial(_mask, mask) if mask.is_file() else None,
     )
