@@ -229,12 +229,16 @@ def test_textured_models_keep_their_texture(tmp_path: Path) -> None:
     assert pairs == {(0, 0), (1, 0), (0, 0.75)}  # as the OBJ file has them, v up too
 
 
-def test_lens_distortion_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lens", ["radial_tangential", "fisheye"])
+def test_lens_distortion_is_refused(tmp_path: Path, lens: str) -> None:
     import h5py
 
     data = write_dataset(tmp_path / "d")
     with h5py.File(data / "shards/shard-000000.h5", "r+") as file:
-        file["camera/distortion"][0] = [0.1, 0, 0, 0, 0]
+        if lens == "fisheye":  # which bends without any coefficient
+            file["camera/distortion_model"][0] = lens
+        else:
+            file["camera/distortion"][0] = [0.1, 0, 0, 0, 0]
     for name in ("bop", "kitti"):
         with pytest.raises(DatasetError, match=r"frame 0 of .* has lens distortion"):
             export(data, tmp_path / name, name, workers=1)

@@ -32,7 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("coco") / "o"
-    export(dataset, out, "coco", keypoints=True, workers=1)
+    export(dataset, out, "coco", keypoints="box", panoptic=True, workers=1)
     return out
 
 
@@ -88,6 +88,31 @@ def test_boxes_areas_and_masks_are_those_of_the_id_image(coco: Any, dataset: Pat
                 assert a["category_id"] == frame.objects.category_id[number - 1]
                 checked += 1
     assert checked == len(coco.dataset["annotations"]) > 200
+
+
+def test_panoptic_segments_are_the_objects(coco: Any, folder: Path) -> None:
+    """By the rules of the panoptic API: ids from colours, areas that add up, boxes that enclose."""
+    index = json.loads((folder / "annotations/panoptic_train.json").read_text())
+    assert [(c["id"], c["name"], c["isthing"]) for c in index["categories"]] == [(c.id, c.name, 1) for c in CATEGORIES]
+    assert index["images"] == coco.dataset["images"]
+    assert len(index["annotations"]) == FRAMES
+    most = 0
+    for annotation in index["annotations"]:
+        path = folder / "annotations/panoptic_train" / annotation["file_name"]
+        blue, green, red = np.moveaxis(cv2.imread(str(path)).astype(int), -1, 0)
+        ids = red + 256 * green + 256 * 256 * blue
+        segments = {s["id"]: s for s in annotation["segments_info"]}
+        assert set(np.unique(ids)) - {0} == set(segments)
+        instances = coco.imgToAnns.get(annotation["image_id"], [])
+        expected = sorted((a["category_id"], a["area"], tuple(a["bbox"])) for a in instances)
+        found = sorted((s["category_id"], s["area"], tuple(s["bbox"])) for s in segments.values())
+        assert found == expected
+        for number, segment in segments.items():
+            ys, xs = np.nonzero(ids == number)
+            assert segment["area"] == len(ys)
+            assert segment["bbox"] == [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
+        most = max(most, *ids.ravel().tolist())
+    assert most > 255  # ids beyond one byte are there
 
 
 def test_ids_images_and_categories(coco: Any, folder: Path) -> None:

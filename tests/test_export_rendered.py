@@ -33,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "bop"])
 def test_every_format_takes_it(dataset: Path, tmp_path: Path, name: str) -> None:
-    made = export(dataset, tmp_path / "o", name, workers=1, keypoints=True, task="pose")
+    made = export(dataset, tmp_path / "o", name, workers=1, keypoints="box", task="pose")
     assert made.frames == {"train": FRAMES}
     assert made.objects > FRAMES
 

@@ -27,7 +27,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("data") / "d")
 
 
-def check_layout(out: Path, task: str) -> dict[int, list[np.ndarray]]:
+def check_layout(out: Path, task: str, size: tuple[int, int] = (HEIGHT, WIDTH)) -> dict[int, list[np.ndarray]]:
     """What Ultralytics' dataset checks ask: returns the lines of each frame as numbers."""
     data = yaml.safe_load((out / "data.yaml").read_text())
     assert "path" not in data  # then folders are relative to the file
@@ -38,7 +38,7 @@ def check_layout(out: Path, task: str) -> dict[int, list[np.ndarray]]:
         images = sorted((out / data[split]).iterdir())
         assert images
         for image in images:
-            assert cv2.imread(str(image)).shape == (HEIGHT, WIDTH, 3)
+            assert cv2.imread(str(image)).shape == (*size, 3)
             # The label file is found by replacing the last /images/ and the suffix.
             label = Path("/labels/".join(str(image).rsplit("/images/", 1))).with_suffix(".txt")
             lines = [np.array(line.split(), float) for line in label.read_text().splitlines()]

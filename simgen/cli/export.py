@@ -49,9 +49,17 @@ def export(parser: argparse.ArgumentParser) -> Run:
         "--task",
         default="detect",
         metavar="detect|segment|pose",
-        help="yolo: kind of labels (default: detect)",
+        help="yolo: kind of labels (default: detect); voc: segment adds mask images",
     )
-    parser.add_argument("--keypoints", action="store_true", help="coco: add the 3-D boxes' corners and centres")
+    parser.add_argument(
+        "--keypoints",
+        nargs="?",
+        const="box",
+        default="none",
+        metavar="box|named",
+        help="coco, yolo: the 3-D boxes' corners and centres, or the points that the scene names",
+    )
+    parser.add_argument("--panoptic", action="store_true", help="coco: add the panoptic format")
     parser.add_argument(
         "--depth-scale", type=float, default=0.1, metavar="MM", help="bop: a step of the depth images (default: 0.1 mm)"
     )
@@ -80,6 +88,7 @@ def export(parser: argparse.ArgumentParser) -> Run:
                 jpeg_quality=args.jpeg_quality,
                 task=args.task,
                 keypoints=args.keypoints,
+                panoptic=args.panoptic,
                 models=not args.no_models,
                 depth_scale=args.depth_scale,
                 frames_per_tar=args.frames_per_tar,

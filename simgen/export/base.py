@@ -30,7 +30,8 @@ class Settings:
     image_format: ImageFormat
     jpeg_quality: int
     task: str
-    keypoints: bool
+    keypoints: str
+    panoptic: bool
     models: bool
     depth_scale: float
     frames_per_tar: int
@@ -134,7 +135,7 @@ def visible_rle(frame: Frame, row: int) -> dict[str, Any]:
 
 def refuse_distortion(settings: Settings, frame: Frame, name: str) -> None:
     """Raise DatasetError for a distorted image, for formats whose camera has no lens."""
-    if np.any(frame.distortion != 0):
+    if frame.distortion_model == "fisheye" or np.any(frame.distortion != 0):  # a fisheye always bends
         fail(
             f"frame {frame.index} of {settings.dataset} has lens distortion, for which {name} has no place: "
             "undistort the dataset first, or render it without"

@@ -13,6 +13,7 @@ import numpy as np
 
 from simgen.errors import DatasetError, near_match
 from simgen.export import bop, coco, folder, kitti, voc, webdataset, yolo
+from simgen.export import keypoints as keypoint_kinds
 from simgen.export.base import Format, ImageFormat, Settings, Unit
 from simgen.export.pool import spread
 from simgen.export.split import assign, parse_split
@@ -61,7 +62,8 @@ def export(
     image_format: ImageFormat = "png",
     jpeg_quality: int = 95,
     task: str = "detect",
-    keypoints: bool = False,
+    keypoints: str = "none",
+    panoptic: bool = False,
     models: bool = True,
     depth_scale: float = 0.1,
     frames_per_tar: int = 100,
@@ -77,8 +79,10 @@ def export(
     ``split``: shares by whole scenes, as "train:0.8,val:0.1,test:0.1"; None puts everything into "train".
     ``categories``: names of those to write, None all; ids stay as they are in the manifest. ``min_visib``: objects with
     a smaller visible fraction are left out, as are, but in BOP, those of which nothing is seen. Frames without objects
-    are kept. ``image_format`` is that of colour images. ``task``: "detect", "segment" or "pose" for YOLO.
-    ``keypoints``: adds the corners and the centre of the 3-D boxes as keypoints to COCO (YOLO's pose has them always).
+    are kept. ``image_format`` is that of colour images. ``task``: "detect", "segment" or "pose" for YOLO; "segment"
+    adds mask images to VOC. ``keypoints``: "box" adds the corners and the centre of the 3-D boxes to COCO, "named" the
+    keypoints that the scene gives its assets; YOLO's pose has those of the boxes unless told "named". ``panoptic``:
+    adds COCO's panoptic segmentation.
     ``models``: BOP, write the objects' meshes. ``depth_scale``: BOP, millimetres of a step of the 16-bit depth images.
     ``frames_per_tar``: WebDataset. ``assets``: search path of the assets, if it has moved since rendering.
     ``progress`` is told (frames done, frames in all).
@@ -89,7 +93,9 @@ def export(
     if format not in FORMATS:
         known = ", ".join(FORMATS)
         raise DatasetError(f'there is no export format "{format}"{near_match(format, FORMATS)}: choose one of {known}')
-    _check_options(min_visib, image_format, jpeg_quality, task, depth_scale, frames_per_tar, workers)
+    _check_options(min_visib, image_format, jpeg_quality, task, keypoints, depth_scale, frames_per_tar, workers)
+    if format == "yolo" and task == "pose" and keypoints == "none":
+        keypoints = "box"
     shares = parse_split(split)
     with Dataset(dataset_path) as dataset:
         settings = Settings(
@@ -102,6 +108,7 @@ def export(
             jpeg_quality,
             task,
             keypoints,
+            panoptic,
             models,
             float(depth_scale),
             frames_per_tar,
@@ -209,6 +216,7 @@ def _check_options(
     image_format: str,
     jpeg_quality: int,
     task: str,
+    keypoints: str,
     depth_scale: float,
     frames_per_tar: int,
     workers: int | None,
@@ -222,6 +230,10 @@ def _check_options(
     if task not in yolo.TASKS:
         known = ", ".join(yolo.TASKS)
         raise DatasetError(f'there is no task "{task}"{near_match(task, yolo.TASKS)}: choose one of {known}')
+    if keypoints not in keypoint_kinds.KINDS:
+        known = ", ".join(keypoint_kinds.KINDS)
+        hint = near_match(keypoints, keypoint_kinds.KINDS)
+        raise DatasetError(f'there are no keypoints "{keypoints}"{hint}: choose one of {known}')
     if not 0 < depth_scale <= 1000:
         raise DatasetError(f"depth scale {depth_scale} is not between 0 and 1000 millimetres a step")
     if frames_per_tar < 1:
@@ -234,9 +246,10 @@ def _identity(dataset: Dataset, settings: Settings, split: str | None) -> dict[s
     """What must be the same for an export to be continued."""
     manifest = dataset.manifest
     options: dict[str, dict[str, Any]] = {
-        "coco": {"keypoints": settings.keypoints},
+        "coco": {"keypoints": settings.keypoints, "panoptic": settings.panoptic},
         "bop": {"models": settings.models, "depth scale": settings.depth_scale},
-        "yolo": {"task": settings.task},
+        "yolo": {"task": settings.task, "keypoints": settings.keypoints},
+        "voc": {"task": settings.task},
         "webdataset": {"frames per tar": settings.frames_per_tar},
     }
     return {

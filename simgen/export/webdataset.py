@@ -68,6 +68,7 @@ def _facts(settings: Settings, frame: Frame, rows: list[int]) -> dict[str, Any]:
     names = {category.id: category.name for category in settings.categories}
     objects = frame.objects
     height, width = size_of(frame)
+    points = _keypoints(frame)
     found = []
     for k in rows:
         entry: dict[str, Any] = {
@@ -88,6 +89,8 @@ def _facts(settings: Settings, frame: Frame, rows: list[int]) -> dict[str, Any]:
         }
         if "instance" in frame.images:
             entry["mask_visib"] = visible_rle(frame, k)
+        if k in points:
+            entry["keypoints"] = points[k]
         found.append(entry)
     return {
         "index": frame.index,
@@ -99,10 +102,22 @@ def _facts(settings: Settings, frame: Frame, rows: list[int]) -> dict[str, Any]:
         "height": height,
         "K": frame.K.tolist(),
         "distortion": frame.distortion.tolist(),
+        "distortion_model": frame.distortion_model,
         "T_world_cam": frame.T_world_cam.tolist(),
         "objects": found,
         "draws": frame.draws,
     }
+
+
+def _keypoints(frame: Frame) -> dict[int, dict[str, Any]]:
+    """Row of an object -> name of a keypoint -> what ``KeypointTable`` has of it."""
+    found: dict[int, dict[str, Any]] = {}
+    table = frame.keypoints
+    if table is not None:
+        columns = (table.xy.tolist(), table.xyz.tolist(), table.visibility.tolist())
+        for row, name, xy, xyz, visibility in zip(table.object.tolist(), table.name, *columns, strict=True):
+            found.setdefault(row, {})[name] = {"xy": xy, "xyz": xyz, "visibility": visibility}
+    return found
 
 
 def finite(value: Any) -> Any:

@@ -6,11 +6,13 @@ category ids, then coordinates as fractions of the image, whose left edge is 0 a
 - detect: centre x, centre y, width and height of the visible box;
 - segment: the outline of the visible mask along its pixels' edges; parts and holes are joined into one polygon by
   bridges without width, as the format has one polygon per object;
-- pose: the visible box, then x, y, v of the centre and the corners of the 3-D box; 0 0 0 for what is outside the image.
+- pose: the visible box, then x, y, v of the keypoints: the centre and the corners of the 3-D box, or the named ones of
+  all classes, as the format has one list; 0 0 0 for what is outside the image or not of this class.
 
 ``data.yaml`` has no ``path``, so that its folders are taken relative to itself and the whole may be moved. Without a
 validation split ``val`` points to the first split, since the trainer insists on one. There is no ``flip_idx``: a 3-D
-box mirrored in the image is no box of the same object, and the trainer then does not mirror.
+box mirrored in the image is no box of the same object, nor need a thing with named points be symmetric, and the
+trainer then does not mirror.
 """
 
 from __future__ import annotations
@@ -20,8 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from simgen.export.base import Format, Part, Settings, Unit, selected, size_of, stem, visible_mask
 from simgen.export.images import encode_color, put
-from simgen.export.keypoints import NAMES, box_keypoints
-from simgen.export.models import Bounds, asset_bounds
+from simgen.export.keypoints import Template, object_keypoints, template
 from simgen.export.outline import outline
 from simgen.labels.frame import Frame
 
@@ -31,21 +32,21 @@ _PASSES = {"detect": ("rgb",), "segment": ("rgb", "instance"), "pose": ("rgb", "
 
 
 def _needs(settings: Settings) -> tuple[str, ...]:
-    return _PASSES[settings.task]
+    return ("rgb",) if settings.task == "pose" and settings.keypoints == "named" else _PASSES[settings.task]
 
 
-def _prepare(settings: Settings) -> dict[str, Bounds]:
-    return asset_bounds(settings) if settings.task == "pose" else {}
+def _prepare(settings: Settings) -> Template | None:
+    return template(settings) if settings.task == "pose" else None
 
 
-def _write(settings: Settings, bounds: dict[str, Bounds], unit: Unit, frames: Iterator[Frame]) -> Part:
+def _write(settings: Settings, points: Template | None, unit: Unit, frames: Iterator[Frame]) -> Part:
     classes = {category.id: k for k, category in enumerate(settings.categories)}
     files: list[str] = []
     objects = 0
     for frame in frames:
         rows = selected(settings, frame).tolist()
         lines = [
-            " ".join([str(classes[int(frame.objects.category_id[k])]), *_numbers(settings, bounds, frame, k)])
+            " ".join([str(classes[int(frame.objects.category_id[k])]), *_numbers(settings, points, frame, k)])
             for k in rows
         ]
         objects += len(rows)
@@ -58,7 +59,7 @@ def _write(settings: Settings, bounds: dict[str, Bounds], unit: Unit, frames: It
     return Part(tuple(files), objects)
 
 
-def _numbers(settings: Settings, bounds: dict[str, Bounds], frame: Frame, k: int) -> list[str]:
+def _numbers(settings: Settings, points: Template | None, frame: Frame, k: int) -> list[str]:
     """What follows the class in an object's line."""
     height, width = size_of(frame)
     if settings.task == "segment":
@@ -67,8 +68,8 @@ def _numbers(settings: Settings, bounds: dict[str, Bounds], frame: Frame, k: int
         return [_fraction(v) for x, y in corners for v in ((x + left) / width, (y + top) / height)]
     x, y, w, h = frame.objects.bbox_visib[k].tolist()
     numbers = [_fraction(v) for v in ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)]
-    if settings.task == "pose":
-        for u, v, visibility in box_keypoints(bounds, frame, k):
+    if points is not None:
+        for u, v, visibility in object_keypoints(points, frame, k, points.every):
             # From pixel centres at integers to fractions of the image's extent.
             place = ((u + 0.5) / width, (v + 0.5) / height) if visibility else (0.0, 0.0)
             numbers += [*(_fraction(min(max(f, 0.0), 1.0)) for f in place), str(visibility)]
@@ -81,15 +82,15 @@ def _fraction(value: float) -> str:
 
 
 def _finish(
-    settings: Settings, bounds: dict[str, Bounds], parts: Callable[[], Iterable[tuple[Unit, Part]]]
+    settings: Settings, points: Template | None, parts: Callable[[], Iterable[tuple[Unit, Part]]]
 ) -> Iterator[str]:
     validation = "val" if "val" in settings.splits else settings.splits[0]
     lines = [f"# {settings.dataset.name}, made by simgen; folders are relative to this file."]
     training = "train" if "train" in settings.splits else settings.splits[0]
     lines += [f"train: images/{training}", f"val: images/{validation}"]
     lines += [f"{name}: images/{name}" for name in settings.splits if name not in ("train", "val")]
-    if settings.task == "pose":
-        lines += [f"kpt_shape: [{len(NAMES)}, 3]"]
+    if points is not None:
+        lines += [f"kpt_shape: [{len(points.every)}, 3]", f"# keypoints: {json.dumps(list(points.every))}"]
     lines += ["names:", *(f"  {k}: {json.dumps(category.name)}" for k, category in enumerate(settings.categories))]
     put(settings.out / "data.yaml", ("\n".join(lines) + "\n").encode())
     yield "data.yaml"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.errors import DatasetError, near_match
-from simgen.labels.frame import Frame, ObjectTable
+from simgen.labels.frame import Frame, KeypointTable, ObjectTable
 from simgen.scene.record import SceneRecord
 from simgen.scene.state import Trace
 from simgen.shards import draws
@@ -90,6 +90,11 @@ class Dataset:
         """The object table of a frame, without reading its images."""
         shard, n = self._locate(index)
         return shard.objects(n)
+
+    def keypoints(self, index: int) -> KeypointTable | None:
+        """The keypoints of a frame, without reading its images; None when it has none."""
+        shard, n = self._locate(index)
+        return shard.keypoints(n)
 
     def record(self, scene: int) -> SceneRecord:
         """The record of a scene, by its index over the dataset; raises IndexError when there is none such."""
