@@ -51,11 +51,27 @@ class AssetsConfig:
 
 
 @dataclass
+class DesignedDraws:
+    """The draws that have each design: names or globs, such as ``main.radius``; the first that fits counts."""
+
+    random: list[str] = field(default_factory=list)
+    stratified: list[str] = field(default_factory=list)
+    latin_hypercube: list[str] = field(default_factory=list)
+    sobol: list[str] = field(default_factory=list)
+
+
+@dataclass
 class FactorConfig:
-    """The knob of a factor; not ``enabled`` is the same as ``strength`` 0."""
+    """The knob of a factor; not ``enabled`` is the same as ``strength`` 0.
+
+    ``design`` says how evenly its draws cover what they are drawn from (simgen.randomize.design); ``designs`` gives
+    single draws another one.
+    """
 
     enabled: bool = True
     strength: float = number(1.0, low=0, high=1)
+    design: str = word("random", "random", "stratified", "latin_hypercube", "sobol")
+    designs: DesignedDraws = field(default_factory=DesignedDraws)
 
     @property
     def amount(self) -> float:

@@ -33,6 +33,11 @@ class Distribution(ABC):
         return self._uniforms()
 
     @property
+    def coins(self) -> tuple[int, ...]:
+        """Places of the deviates that only decide whether the drawn or the nominal value is taken below strength 1."""
+        return self._coins()
+
+    @property
     def outcomes(self) -> tuple[Value, ...]:
         """A few values between which all others lie, the nominal one among them."""
         return self._outcomes()
@@ -46,6 +51,9 @@ class Distribution(ABC):
 
     @abstractmethod
     def _uniforms(self) -> int: ...
+
+    def _coins(self) -> tuple[int, ...]:
+        return ()
 
     @abstractmethod
     def _outcomes(self) -> tuple[Value, ...]: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar
 
 from simgen.distributions.base import Distribution, Value, pick, require_weights
@@ -31,6 +32,9 @@ class Choice(Distribution):
 
     def _uniforms(self) -> int:
         return 2
+
+    def _coins(self) -> tuple[int, ...]:
+        return (0,)
 
     def _outcomes(self) -> tuple[Value, ...]:
         return (*self.values, self.nominal)
@@ -64,6 +68,10 @@ class Mixture(Distribution):
     def _uniforms(self) -> int:
         return 2 + max(part.uniforms for part in self.of)
 
+    def _coins(self) -> tuple[int, ...]:
+        # Another part may need what is a coin of one part.
+        return (0,)
+
     def _outcomes(self) -> tuple[Value, ...]:
         return tuple(value for part in self.of for value in part.outcomes)
 
@@ -91,6 +99,10 @@ class Vector(Distribution):
 
     def _uniforms(self) -> int:
         return sum(part.uniforms for part in self.of)
+
+    def _coins(self) -> tuple[int, ...]:
+        starts = accumulate((part.uniforms for part in self.of), initial=0)
+        return tuple(start + coin for start, part in zip(starts, self.of, strict=False) for coin in part.coins)
 
     def _outcomes(self) -> tuple[Value, ...]:
         return (self.nominal,)

@@ -215,6 +215,9 @@ class Bernoulli(_Scalar):
     def _uniforms(self) -> int:
         return 2
 
+    def _coins(self) -> tuple[int, ...]:
+        return (0,)
+
     def _outcomes(self) -> tuple[Value, ...]:
         return (True, False)
 

@@ -99,7 +99,7 @@ def _map(definition: EnvironmentDefinition, library: Library, draw: Draw) -> str
     maps: list[str] = []
     for patterns in (definition.images, definition.fallback):
         maps = maps or (sorted(library.environments(patterns)) if patterns else [])
-    u_any, u_sky, u_which = draw.uniforms("lighting", "environment", 1, 3)[0]
+    u_any, u_sky, u_which = draw.uniforms("lighting", "environment", 1, 3, coins=(0,))[0]
     image = None
     if maps and u_any >= draw.strengths["lighting"]:
         image = None if definition.sky_share > 0 else maps[0]

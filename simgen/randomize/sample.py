@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simgen.config.schema import RenderConfig
+from simgen.config.schema import RandomizeConfig, RenderConfig
 from simgen.randomize import content
 from simgen.randomize.appearance import Pools, materials
 from simgen.randomize.camera import camera
 from simgen.randomize.content import items
 from simgen.randomize.depth_sensor import depth_sensor
+from simgen.randomize.design import Designs
 from simgen.randomize.draw import Draw
+from simgen.randomize.factors import FACTORS
 from simgen.randomize.lighting import environment, lamps
 from simgen.randomize.physics import properties
 from simgen.randomize.poses import Occupied, place
@@ -42,7 +44,7 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
     an asset is broken, ConfigError when the definition names joints or textures that do not exist.
     """
     definition = config.scene
-    draw = Draw(config.randomize.strengths(), seed, scene, attempt)
+    draw = Draw(config.randomize.strengths(), seed, scene, attempt, designs=_designs(config.randomize))
     pools = Pools(library)
     bodies: list[BodyRecord] = []
     supports: dict[str | None, Support] = {None: _WORLD}
@@ -89,8 +91,15 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
 
 
 def categories(config: RenderConfig, library: Library) -> list[str]:
-    """The category names of a job's labels, sorted; the same whatever is drawn."""
+    """The category names of a job's labels in the order of their ids; the same whatever is drawn."""
     return content.categories(config.scene, library)
+
+
+def _designs(knobs: RandomizeConfig) -> Designs:
+    return Designs(
+        {factor: getattr(knobs, factor).design for factor in FACTORS},
+        {factor: vars(getattr(knobs, factor).designs) for factor in FACTORS},
+    )
 
 
 def _objects(
@@ -121,6 +130,7 @@ def _objects(
                 group=name,
                 pose=pose,
                 category=thing.category,
+                category_by_up={key: _vec3(axis) for key, axis in group.category_by_up.items()},
                 motion=group.motion or ("dynamic" if falls else "fixed"),  # type: ignore[arg-type]
                 scale=thing.scale,
                 mass=mass,
@@ -135,17 +145,19 @@ def _objects(
 def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
     """All views at the first time, then all at the next. A view keeps its camera; each frame has its own sensor."""
     definition = config.scene
+    times = definition.time.frames
     views = []
     for name, part in definition.cameras.items():
         for k in range(part.views):
-            placing = draw.at(k)
+            placing = draw.at(k, draw.scene * part.views + k)
             views.append(
                 (f"{name}.{k}", part, camera(name, part, config.image.width, config.image.height, placing), placing.log)
             )
     frames = []
-    for time in range(definition.time.frames):
+    for time in range(times):
         for view, (source, part, where, log) in enumerate(views):
-            taking = draw.at(time)
+            place = draw.scene * part.views + int(source.rpartition(".")[2])
+            taking = draw.at(time, place * times + time, {source: where.name})
             look = sensor(source, where.name, definition.sensor, taking, draw)
             depth = depth_sensor(source, part.depth_sensor, taking) if part.depth_sensor.given else None
             draws = {**log, **taking.log}

@@ -99,7 +99,7 @@ def _effects(source: str, definition: SensorDefinition, draw: Draw) -> dict[str,
 def _at_full_strength(name: str, distribution: Distribution, draw: Draw) -> Value:
     if not distribution.uniforms:
         return distribution.nominal
-    return distribution.value(draw.uniforms("sensor", name, 1, distribution.uniforms)[0])
+    return distribution.value(draw.uniforms("sensor", name, 1, distribution.uniforms, distribution.coins)[0])
 
 
 def _faded(neutral: Value, value: Value, strength: float) -> Value:
