@@ -116,6 +116,34 @@ def test_masks_move_with_the_image_and_what_comes_in_is_unlabelled() -> None:
     assert set(moved["semantic"].unique().tolist()) <= {0, 1, 2, 3, UNLABELLED}
 
 
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_a_letterbox_is_grey_outside_a_rectangle_around_the_object(task: str) -> None:
+    still = AugmentConfig(**{**vars(GEOMETRY), "rotate_deg": 0, "scale": 0, "stretch": 0, "shift": 0})
+    image = torch.full((40, 64, 64, 3), 200, dtype=torch.uint8)
+    image[:, 10:50, 24:34] = 30
+    extra = {"box": torch.tensor([[24.0, 10, 10, 40]]).repeat(40, 1)}
+    if task == "segment":
+        extra = {"semantic": (image[..., 0] == 30).to(torch.uint8)}
+    batch = {"image": image, **extra}
+    moved = augment(batch, AugmentConfig(**{**vars(still), "letterbox": 0.7}), torch.Generator().manual_seed(3))
+    grey = (moved["image"] == 127).all(1)
+    assert not grey[:, 10:50, 24:34].any()
+    assert 15 < int(grey.any((1, 2)).sum()) < 40  # seven in ten
+    sides = [(bool(g[:, 0].all()), bool(g[0].all())) for g in grey]
+    assert (True, False) in sides
+    assert (True, True) in sides
+    assert (False, True) not in sides  # the object is upright: bars are left and right of it
+    for g in grey:
+        rows, columns = (~g).any(1), (~g).any(0)
+        assert torch.equal(~g, rows[:, None] & columns[None])
+        if g.any():
+            assert int(columns.sum()) <= 10 + 2 * 0.2 * 40 + 1
+    none = augment(batch, still, torch.Generator().manual_seed(3))
+    assert torch.equal(torch.where(grey[:, None], 127.0, none["image"]), moved["image"])  # moves no other draw
+    if task == "segment":
+        assert torch.equal(moved["semantic"], none["semantic"])
+
+
 def test_augmentation_is_a_function_of_its_generator_and_strength_0_changes_nothing() -> None:
     batch = batch_of("detect")
     a, b = (augment(batch, AugmentConfig(erase=0.5), torch.Generator().manual_seed(5)) for _ in range(2))

@@ -15,6 +15,9 @@ from simgen.learn.sample import UNLABELLED
 
 Batch = dict[str, Tensor]
 
+BESIDE = 0.2
+"""Most that is kept on each side of an object when an image is letterboxed, as a share of its longer side."""
+
 KEPT_AREA = 0.25
 """Share of a box that must stay inside the image for it to be learnt; otherwise it is ignored."""
 
@@ -46,6 +49,8 @@ def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> 
         out["boxes"], out["labels"] = _warp_boxes(batch["boxes"], batch["labels"], geometry)
     if "semantic" in batch:
         out["semantic"] = _warp_labels(batch["semantic"], geometry)
+    if config.letterbox > 0:
+        _letterbox(out, geometry, min(1.0, config.letterbox * config.strength), generator)
     return out
 
 
@@ -146,6 +151,51 @@ def _warp_boxes(boxes: Tensor, labels: Tensor, geometry: Geometry) -> tuple[Tens
     labels = torch.where((area < KEPT_AREA * whole) & (labels >= 0), -2, labels)
     labels = torch.where(gone, -1, labels)
     return torch.where(gone[..., None], 0.0, torch.cat([inside_low, size], -1)), labels
+
+
+def _letterbox(batch: Batch, geometry: Geometry, chance: float, generator: torch.Generator) -> None:
+    """Fill some images of an augmented batch with grey beside their object: on two sides the narrower way, or on all.
+
+    On all sides is what a square around a box shows of an image that was cropped to the object before.
+    """
+    if "semantic" in batch:
+        low, high = _extent((batch["semantic"] > 0) & (batch["semantic"] != UNLABELLED))
+    elif "box" in batch:
+        half = batch["box"][:, 2:] / 2
+        middle = torch.einsum("bij,bj->bi", geometry.to_output[:, :, :2], batch["box"][:, :2] + half)
+        reach = torch.einsum("bij,bj->bi", geometry.to_output[:, :, :2].abs(), half)
+        low, high = (middle + geometry.to_output[:, :, 2] + sign * reach for sign in (-1, 1))
+    else:
+        return
+    drawn = torch.rand(len(low), 6, generator=generator, device=generator.device)
+    size = high - low
+    margin = drawn[:, :4] * BESIDE * size.amax(1, keepdim=True)
+    low, high = (low - margin[:, :2]).round(), (high + margin[:, 2:]).round()
+    hit = (drawn[:, 4] < chance) & (size.amin(1) > 0)
+    upright, around = (high - low)[:, 0] < (high - low)[:, 1], drawn[:, 5] < 0.5
+    x = torch.arange(geometry.width, device=low.device)
+    y = torch.arange(geometry.height, device=low.device)[:, None]
+    beside = (x < low[:, 0, None, None]) | (x >= high[:, 0, None, None])
+    above = (y < low[:, 1, None, None]) | (y >= high[:, 1, None, None])
+    cut = [(hit & (around | way))[:, None, None] for way in (upright, ~upright)]
+    grey = (beside & cut[0]) | (above & cut[1])
+    batch["image"] = torch.where(grey[:, None], float(FILL), batch["image"])
+    if "semantic" in batch:
+        batch["semantic"] = torch.where(grey, 0, batch["semantic"])
+
+
+def _extent(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """First and last + 1 column and row (B, 2) of each mask (B, H, W); of an empty one the last is not above the first.
+
+    Both are float.
+    """
+    low, high = [], []
+    for axis in (1, 2):
+        some = mask.any(axis).float()
+        count = some.shape[1]
+        low.append(some.argmax(1))
+        high.append(torch.where(some.any(1), count - some.flip(1).argmax(1), 0))
+    return torch.stack(low, 1).float(), torch.stack(high, 1).float()
 
 
 def _photometric(image: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

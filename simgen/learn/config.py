@@ -36,7 +36,9 @@ class AugmentConfig:
     Geometry is uniform within plus or minus: ``rotate_deg``, ``scale`` and ``stretch`` (natural logarithm of size and
     of aspect), ``shift`` (share of the side). Colour likewise: ``exposure`` (stops), ``contrast``, ``saturation`` and
     ``tint`` (log of a factor, per channel). ``noise`` (standard deviation) and ``blur`` (sigma in pixels) are upper
-    ends of uniform ranges. ``erase`` is the chance that a rectangle is blanked. Flips and quarter turns are off unless
+    ends of uniform ranges. ``erase`` is the chance that a rectangle is blanked. ``letterbox`` is, for segment and pose,
+    the chance that an image is cut beside its object and filled up with grey, as photographs are that were cropped to
+    an object and padded to a square. Flips and quarter turns are off unless
     asked for: they change what some labels mean (arrows, letters, azimuths). ``window`` below 1 lets a step of detect
     or segment see only such a share of each side of the input, at a random place near an object: small things are
     learnt from fine pixels at the cost of coarse ones, and prediction still sees the whole.
@@ -57,6 +59,7 @@ class AugmentConfig:
     noise: float = number(0.03, low=0, high=1)
     blur: float = number(1.0, low=0, high=5)
     erase: float = number(0.0, low=0, high=1)
+    letterbox: float = number(0.0, low=0, high=1)
     window: float = number(1.0, above=0, high=1)
 
 

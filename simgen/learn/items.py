@@ -125,7 +125,7 @@ class Items:
 
     All have ``image`` uint8 (height, width, 3). classify: ``label`` int64. detect: ``boxes`` float32 (M, 4) xywh of
     the input and ``labels`` int64 (M,), -1 for none and -2 for what is to be ignored. segment: ``semantic`` uint8
-    (height, width). pose: ``azimuth`` float32 or ``rotation`` float32 (3, 3), allocentric.
+    (height, width). pose: ``azimuth`` float32 or ``rotation`` float32 (3, 3), allocentric, and ``box`` float32 (4,).
 
     ``index`` lists (sample, object) of each item. Raises LearnError when no sample has anything to learn.
     """
@@ -181,7 +181,9 @@ def prepare(sample: Sample, row: int, task: str, config: InputConfig, target: st
     if task in ("classify", "pose"):
         if task == "classify":
             item["label"] = np.array(found.labels[row], np.int64)
-        elif target == "azimuth":
+            return item
+        item["box"] = view.to_input(found.boxes[row : row + 1])[0]
+        if target == "azimuth":
             item["azimuth"] = np.array(found.azimuth[row], np.float32)
         else:
             item["rotation"] = (looking_at(sample.K, found.boxes[row]).T @ found.rotation[row]).astype(np.float32)
