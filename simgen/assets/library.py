@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.assets import bundled, environments, plates, textures
+from simgen.assets import bundled, dice, environments, plates, textures
 from simgen.assets.asset import Asset, Material, Mesh, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
@@ -145,7 +145,7 @@ class Library:
             options = plates.parse(name)
             return plates.plate(name, entry.category, textures.load(entry.path), options, self.texture)
         if entry.path is None:
-            return primitive(entry.category, entry.name)
+            return dice.die(entry.name) if entry.name.startswith(dice.PREFIX) else primitive(entry.category, entry.name)
         return load_asset(entry.name, entry.category, entry.path, self.cache_dir, entry.sidecar, entry.parts)
 
 

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from simgen.assets.asset import Asset
+from simgen.labels.category import category
 from simgen.labels.frame import ObjectTable
 from simgen.labels.rle import encode
 from simgen.render.base import Camera
@@ -60,7 +61,9 @@ def label(
     return ObjectTable(
         body=np.array(bodies, np.int32),
         instance_id=np.arange(1, k + 1, dtype=np.uint16),
-        category_id=np.array([categories[record.bodies[b].category or ""] for b in bodies], np.uint16),
+        category_id=np.array(
+            [categories[category(record.bodies[b], T)] for b, T in zip(bodies, poses, strict=True)], np.uint16
+        ),
         asset=tuple(record.bodies[b].asset for b in bodies),
         T_cam_obj=_stack([cam_from_obj(camera, T) for T in poses]),
         T_world_obj=_stack(poses),

@@ -47,13 +47,19 @@ def pool(name: str, group: Group, library: Library) -> list[str]:
 
 
 def categories(definition: SceneDefinition, library: Library) -> list[str]:
-    """The names under which objects of this scene can be labelled, sorted; independent of what is drawn."""
+    """The names under which objects of this scene can be labelled; independent of what is drawn.
+
+    Sorted, but those of ``category_by_up`` come last, in the order in which the scene gives them.
+    """
     names: set[str] = set()
+    by_up: dict[str, None] = {}
     for part in (definition.objects, definition.distractors):
         for name, group in part.items():
-            if group.label:
+            if group.category_by_up:
+                by_up.update(dict.fromkeys(group.category_by_up))
+            elif group.label:
                 names.update(category(group, asset, library) for asset in pool(name, group, library))
-    return sorted(names)
+    return [*sorted(names), *(name for name in by_up if name not in names)]
 
 
 def category(group: Group, asset: str, library: Library) -> str:
@@ -99,7 +105,7 @@ def _assets(factor: str, name: str, group: Group, library: Library, n: int, draw
         by_category.setdefault(_kind(group, asset, library), []).append(asset)
     shelves = [by_category[key] for key in sorted(by_category)] if group.balance == "categories" else [names]
     chosen = []
-    for k, (u_any, u_shelf, u_asset) in enumerate(draw.uniforms(factor, f"{name}.asset", n, 3)):
+    for k, (u_any, u_shelf, u_asset) in enumerate(draw.uniforms(factor, f"{name}.asset", n, 3, coins=(0,))):
         if u_any < draw.strengths[factor]:
             shelf = shelves[int(u_shelf * len(shelves))]
             chosen.append(shelf[int(u_asset * len(shelf))])

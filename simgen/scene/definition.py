@@ -11,6 +11,7 @@ where a group's objects go. Metres, seconds, kilograms; keys in degrees end in `
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from simgen.errors import ConfigError, near_match
@@ -138,6 +139,9 @@ class Group:
     ``category``: the name for labels, null for each asset's own; ``label: false`` leaves the group in the background.
     A ``category`` with "{}" reads it from names: with "*/{}_*", signs/stop_2 is a "stop". ``categories`` (category ->
     names or globs, as in king: ["*/K?"]) comes before it. What fits neither has its own.
+    ``category_by_up`` names objects by how they lie: category -> a direction in the asset's frame. The one that points
+    most upwards in the world, at the time of the image, gives the category, and the first of equal ones; a die on its
+    edge counts as the face that is nearer to the top.
     Images are assets, too: "plate/cards/*" are thin plates that show those of the folder cards, in the x-y plane with
     the front towards z ("plate/cards/*@corner=0.04,back=cards/back.png": see simgen.assets.plates).
     ``size``: the longest side in metres, or [x, y, z] to stretch to; null keeps the asset's size. ``scale`` multiplies.
@@ -151,6 +155,7 @@ class Group:
     balance: str = word("categories", "categories", "assets")
     category: str | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
+    category_by_up: dict[str, Any] = field(default_factory=dict)
     label: bool = True
     place: Placement = field(default_factory=Placement)
     size: Any = varies("size", None, above=0)
@@ -384,6 +389,7 @@ def _check_names(scene: SceneDefinition, where: str) -> None:
 def _check_group(group: Group, scene: SceneDefinition, where: str) -> None:
     if not group.assets and not group.fallback:
         raise ConfigError(f'{where} names no assets; give {where}.assets a list of names or globs such as "ycb/*".')
+    _check_category(group, where)
     place = group.place
     if place.onto is not None and place.onto not in scene.surfaces:
         known = ", ".join(scene.surfaces) or "none"
@@ -399,6 +405,25 @@ def _check_group(group: Group, scene: SceneDefinition, where: str) -> None:
             raise ConfigError(f"{where}.place needs a region of {length} extents in metres.")
     elif len(place.region) != length or min(place.region) < 0:
         raise ConfigError(f"{where}.place.region must be {length} extents in metres, not {place.region}.")
+
+
+def _check_category(group: Group, where: str) -> None:
+    if not group.category_by_up:
+        return
+    others = {"category": group.category, "categories": group.categories, "label: false": not group.label}
+    for other, given in others.items():
+        if given:
+            raise ConfigError(f"{where} has category_by_up and {other}, which contradict each other; leave one out.")
+    for name, axis in group.category_by_up.items():
+        if not _is_direction(axis):
+            raise ConfigError(
+                f"{where}.category_by_up.{name} must be a direction: a list of 3 numbers, not all zero, not {axis}."
+            )
+
+
+def _is_direction(axis: Any) -> bool:
+    numbers = isinstance(axis, list) and all(isinstance(part, int | float) and isfinite(part) for part in axis)
+    return numbers and len(axis) == 3 and any(axis)
 
 
 def _check_camera(camera: CameraDefinition, scene: SceneDefinition, where: str) -> None:

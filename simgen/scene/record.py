@@ -77,8 +77,7 @@ class BodyRecord:
     restitution: float = 0.1
     material: MaterialRecord = MaterialRecord()
     category_by_up: dict[str, Vec3] = field(default_factory=dict)
-    """Category -> direction in the asset's frame: that which points most upwards names the body instead of ``category``;
-    see ``labels.category``."""
+    """Category -> direction in the asset's frame: the one that points most upwards gives the category."""
 
 
 @dataclass(frozen=True)
