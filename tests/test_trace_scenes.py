@@ -208,6 +208,65 @@ def test_a_lidar_on_a_camera_sees_what_the_camera_sees(source: SceneSource) -> N
     assert compared == 3
 
 
+def test_a_skin_feels_what_holds_an_object(source: SceneSource) -> None:
+    """In a slanted world a thing at rest is held by normal forces and friction that together bear its weight."""
+    down = np.array([0.9, 0.5, -9.7])
+    skins = {
+        **{f"skin{k}": {"kind": "contact", "body": f"parts_0{k}", "rate": 30} for k in range(3)},
+        "numb": {"kind": "contact", "body": "parts_00", "rate": 30, "contact": {"threshold": 100}},
+        "weak": {"kind": "contact", "body": "parts_00", "rate": 30, "contact": {"force_limit": 1, "force_noise": 0.2}},
+        "hand": {"kind": "contact", "link": "panda_hand"},
+    }
+    heavy = ["scene.objects.parts.mass=0.4", "scene.objects.parts.mass_factor=1", "scene.robot.motion.offset=0"]
+    made = settings(skins, *heavy, f"scene.world.gravity={down.tolist()}", "scene.time.frames=2")
+    record, simulation = draw_scene(made, source.library, 1)
+    names = [body.name for body in record.bodies]
+    held = 0
+    for k in range(3):
+        if f"parts_0{k}" in simulation.removed:
+            continue
+        state = simulation.states[-1].bodies[names.index(f"parts_0{k}")]
+        assert state is not None
+        trace = simulation.traces[f"skin{k}"]
+        assert trace.columns == ("force_x", "force_y", "force_z", "pressing", "touch", "points")
+        *force, pressing, touch, points = trace.value[-1]
+        np.testing.assert_allclose(state.T_world_obj[:3, :3] @ force, -0.4 * down, atol=0.08)
+        assert pressing >= 0.4 * 9.6
+        assert touch == 1
+        assert points >= 1
+        held += 1
+    assert held >= 2
+    assert not simulation.traces["numb"].value[:, 4].any()
+    weak = simulation.traces["weak"].value
+    assert np.abs(weak[:, :4]).max() == 1
+    assert (simulation.traces["hand"].value == 0).all()
+    assert len(simulation.traces["hand"].time) == 100 * record.frames[-1].time + 1
+
+
+def test_a_skin_feels_friction_while_awake() -> None:
+    """A box that has come to rest on a slant by itself, before anything falls asleep."""
+    down = np.array([1.5, 0.8, -9.7])
+    plain = config.to_plain(load("shapes", ["scene.world.settle=false", "scene.time.frames=2", "scene.time.rate=1"]))
+    scene = plain["scene"]
+    scene["world"]["gravity"] = down.tolist()
+    scene["objects"] = {"boxes": {"assets": ["primitive/box"], "size": 0.06, "mass": 0.5, "friction": 0.9}}
+    scene["objects"]["boxes"]["place"] = {
+        "kind": "surface",
+        "onto": next(iter(scene["surfaces"])),
+        "region": [0.1, 0.1],
+    }
+    for surface in scene["surfaces"].values():
+        surface["friction"] = 0.9
+    scene["distractors"] = {}
+    scene["sensors"] = {"skin": {"kind": "contact", "body": "boxes_00", "rate": 100}}
+    made = config.from_plain(plain)
+    _, simulation = draw_scene(made, SceneSource(made).library, 0)
+    state = next(body for body in reversed(simulation.states[-1].bodies) if body is not None)
+    assert 0 < np.linalg.norm(state.linear_velocity) < 1e-3  # at rest, not asleep
+    force = simulation.traces["skin"].value[-1, :3]
+    np.testing.assert_allclose(state.T_world_obj[:3, :3] @ force, -0.5 * down, atol=0.02)
+
+
 def test_errors_are_drawn_and_fade(source: SceneSource) -> None:
     noisy = {"camera_imu": {**SENSORS["camera_imu"], "gyroscope": NOISE, "jitter": 0.001, "delay": 0.01}}
     full = draw_scene(settings(noisy), source.library, 0)
@@ -253,6 +312,8 @@ def test_impossible_mounts_are_told(source: SceneSource) -> None:
         settings({"a": {"camera": "wrst"}})
     with pytest.raises(ConfigError, match="needs a preset"):
         settings({"a": {"kind": "lidar"}})
+    with pytest.raises(ConfigError, match="whose touches it feels"):
+        settings({"a": {"kind": "contact"}})
     with pytest.raises(PhysicsError, match="no such link"):
         draw_scene(settings({"a": {"link": "panda_hnd"}}), source.library, 0)
     assert draw_scene(settings({"a": {"body": "parts_99"}}), source.library, 0)[0].sensors == ()

@@ -23,12 +23,14 @@ class Log:
     """The rows so far; what is not asked for has no key. ``scans`` are the steps at which lidars begin."""
 
     scans: set[int]
+    gravity: Array
     time: list[float] = field(default_factory=list)
     links: dict[_Link, list[tuple[Array, Array, Array]]] = field(default_factory=dict)
     joints: dict[str, list[list[float]]] = field(default_factory=dict)
     wrenches: dict[_Link, list[Array]] = field(default_factory=dict)
     indices: dict[_Link, int] = field(default_factory=dict)
     """PyBullet's index of the joints of ``wrenches``."""
+    contacts: dict[_Link, list[Array]] = field(default_factory=dict)
     states: list[SceneState] = field(default_factory=list)
 
 
@@ -41,7 +43,7 @@ def start(client: int, record: SceneRecord, bodies: list[Body], last: int) -> Lo
         return None
     named = {body.name: body for body in bodies}
     dt = record.world.timestep
-    log = Log(set())
+    log = Log(set(), np.array(record.world.gravity))
     for sensor in record.sensors:
         if sensor.lidar is not None:
             times = measured_times(sensor.lidar.clock, 0.0, last * dt)
@@ -65,7 +67,8 @@ def start(client: int, record: SceneRecord, bodies: list[Body], last: int) -> Lo
                     f"sensor {sensor.name} sits on link {sensor.link!r} of {body.name}, which has no such link"
                     f"{near_match(sensor.link, body.links)}"
                 )
-            log.links[body.name, sensor.link or ""] = []
+            rows = log.links if sensor.contact is None else log.contacts
+            rows[body.name, sensor.link or ""] = []
     return log
 
 
@@ -84,6 +87,9 @@ def add(client: int, log: Log, time: float, bodies: list[Body], started: bool) -
     for (name, joint), wrenches in log.wrenches.items():
         if name in named:
             wrenches.append(_wrench(client, named[name], log.indices[name, joint]))
+    for (name, link), contacts in log.contacts.items():
+        if name in named:
+            contacts.append(_contact(client, named[name], link, log.gravity) if started else np.zeros(5))
 
 
 def correct(client: int, log: Log, bodies: list[Body]) -> None:
@@ -92,6 +98,9 @@ def correct(client: int, log: Log, bodies: list[Body]) -> None:
     for (name, joint), wrenches in log.wrenches.items():
         if name in named and wrenches:
             wrenches[-1] = _wrench(client, named[name], log.indices[name, joint])
+    for (name, link), contacts in log.contacts.items():
+        if name in named and contacts:
+            contacts[-1] = _contact(client, named[name], link, log.gravity)
 
 
 def add_state(log: Log, time: float, states: Mapping[int, BodyState], count: int) -> None:
@@ -115,6 +124,7 @@ def finish(log: Log, bodies: list[Body]) -> Motion:
         {name: (names[name], np.array(rows).reshape(len(rows), len(names[name]))) for name, rows in log.joints.items()},
         {key: np.array(rows).reshape(-1, 6) for key, rows in log.wrenches.items()},
         tuple(log.states),
+        {key: np.array(rows).reshape(-1, 5) for key, rows in log.contacts.items()},
     )
 
 
@@ -134,6 +144,30 @@ def _link(client: int, body: Body, link: str, started: bool) -> tuple[Array, Arr
     angular = np.array(state[7])
     # PyBullet's velocity is that of the centre of mass.
     return T, np.array(state[6]) + np.cross(angular, T[:3, 3] - np.array(state[0])), angular
+
+
+def _contact(client: int, body: Body, link: str, gravity: Array) -> Array:
+    """Net force (3,) on a link in its frame, friction included, sum of the normal forces, and number of points.
+
+    Of a body without ``link`` all links count.
+    """
+    number = body.links.index(link) - 1 if link else None
+    force, pressing, points = np.zeros(3), 0.0, 0
+    # Of all contacts: asked for one body's, PyBullet turns normals to it, but not the forces of friction.
+    for contact in bullet.getContactPoints(physicsClientId=client):
+        a, b = (contact[k] == body.uid and number in (None, contact[k + 2]) for k in (1, 2))
+        distance, normal_force = contact[8], contact[9]
+        if a == b or (normal_force <= 0 and distance > 0):
+            continue
+        push = normal_force * np.array(contact[7])
+        push += contact[10] * np.array(contact[11]) + contact[12] * np.array(contact[13])
+        force += push if a else -push
+        pressing, points = pressing + normal_force, points + 1
+    T, velocity, spin = _link(client, body, link, True)
+    if points and not body.links and not velocity.any() and not spin.any():
+        # Asleep. PyBullet then turns the directions of friction but not its forces; what rests is in balance.
+        force = -bullet.getDynamicsInfo(body.uid, -1, physicsClientId=client)[0] * gravity
+    return np.array([*(T[:3, :3].T @ force), pressing, points])
 
 
 def _wrench(client: int, body: Body, joint: int) -> Array:

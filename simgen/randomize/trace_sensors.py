@@ -22,6 +22,7 @@ from simgen.scene.record import CameraRecord, FrameRecord
 from simgen.scene.sensor_definition import LidarDefinition, TraceSensorDefinition
 from simgen.scene.trace_record import (
     ClockRecord,
+    ContactRecord,
     EncoderRecord,
     ForceTorqueRecord,
     ImuRecord,
@@ -31,9 +32,12 @@ from simgen.scene.trace_record import (
     PositionSensorRecord,
 )
 
-_RATES = {"imu": 200.0, "encoders": 100.0, "force_torque": 100.0, "position": 5.0, "lidar": 10.0}
+_RATES = {"imu": 200.0, "encoders": 100.0, "force_torque": 100.0, "contact": 100.0, "position": 5.0, "lidar": 10.0}
 _KEPT = frozenset(
-    {"correlation_time", "limit", "force_limit", "torque_limit", "min_range", "max_range", "detection_range"}
+    {
+        *("correlation_time", "limit", "force_limit", "torque_limit", "threshold"),
+        *("min_range", "max_range", "detection_range"),
+    }
 )
 """Settings that are no errors: the strength does not fade them."""
 
@@ -104,6 +108,9 @@ def _sensor(drawn: _Drawn, definition: TraceSensorDefinition, cameras: Mapping[s
         errors["bias"] = (*errors.pop("force_bias"), *errors.pop("torque_bias"))
         load = ForceTorqueRecord(_clock(drawn, definition), **errors)
         return MountedSensor(drawn.name, body, joint=definition.joint, force_torque=_seeded(load, drawn))
+    if definition.kind == "contact":
+        skin = ContactRecord(_clock(drawn, definition), **drawn.errors("contact", definition.contact))
+        return MountedSensor(drawn.name, body, link, contact=_seeded(skin, drawn))
     T = np.eye(4)
     T[:3, :3] = rotation_from_rpy(drawn.one("rpy_deg", definition.rpy_deg))
     T[:3, 3] = drawn.one("position", definition.position)

@@ -131,6 +131,8 @@ class SensorDefinition:
     """a, b, c of the falloff 1 + a r^2 + b r^4 + c r^6, r = 1 in the corner."""
     chromatic_aberration: Any = varies("vec2", None, low=-0.1, high=0.1)
     """Magnification of red and of blue against green, less 1."""
+    blur: Any = varies("number", None, low=0, high=20)
+    """Standard deviation in pixels of what a point is spread to, alike at all depths."""
     bloom: Any = varies("number", None, low=0, high=0.5)
     bloom_radius: Any = varies("number", 0.01, low=0, high=0.25)
     veiling_glare: Any = varies("number", None, low=0, high=0.5)
@@ -189,6 +191,15 @@ class ForceTorqueDefinition:
 
 
 @dataclass
+class ContactDefinition:
+    """Errors of a contact sensor; see ``ContactRecord``."""
+
+    force_noise: Any = varies("number", 0.0, low=0)
+    threshold: Any = varies("number", 0.0, low=0)
+    force_limit: Any = varies("number", 0.0, low=0)
+
+
+@dataclass
 class FixDefinition:
     """Errors of a position sensor; see ``PositionSensorRecord``."""
 
@@ -229,14 +240,15 @@ class TraceSensorDefinition:
     ``kind``: "imu", "position" (as of satellites or beacons) and "lidar" sit at ``position``, ``rpy_deg`` in the frame
     of a ``link`` of the robot, of ``body`` (an object by name, such as parts_00; without it in a scene, the sensor is
     missing too), of the first view of ``camera``, or else of the world. "encoders" read all joints of the robot;
-    "force_torque" sits in a ``joint`` of it. The part named after the kind gives its errors ("imu" has two), which the
-    strength of the factor sensor fades in.
+    "force_torque" sits in a ``joint`` of it; "contact" is the skin of a ``link`` or ``body``. The part named after the
+    kind gives its errors ("imu" has two), which the strength of the factor sensor fades in.
 
-    ``rate`` in Hz; null: 200 for imu, 100 for encoders and force_torque, 5 for position, 10 for lidar. Stamps are late
-    by ``delay`` and off by ``jitter`` (a standard deviation), the first reading is at ``offset``; all in seconds.
+    ``rate`` in Hz; null: 200 for imu, 100 for encoders, force_torque and contact, 5 for position, 10 for lidar. Stamps
+    are late by ``delay`` and off by ``jitter`` (a standard deviation), the first reading is at ``offset``; all in
+    seconds.
     """
 
-    kind: str = word("imu", "imu", "encoders", "force_torque", "position", "lidar")
+    kind: str = word("imu", "imu", "encoders", "force_torque", "contact", "position", "lidar")
     link: str | None = None
     body: str | None = None
     camera: str | None = None
@@ -251,6 +263,7 @@ class TraceSensorDefinition:
     accelerometer: InertialNoiseDefinition = field(default_factory=InertialNoiseDefinition)
     encoders: EncoderDefinition = field(default_factory=EncoderDefinition)
     force_torque: ForceTorqueDefinition = field(default_factory=ForceTorqueDefinition)
+    contact: ContactDefinition = field(default_factory=ContactDefinition)
     fix: FixDefinition = field(default_factory=FixDefinition)
     lidar: LidarDefinition = field(default_factory=LidarDefinition)
 
@@ -278,6 +291,8 @@ def check_trace_sensor(sensor: TraceSensorDefinition, where: str) -> None:
         raise ConfigError(f"{where} sits on a {' and a '.join(mounts)}; give one of them.")
     if sensor.kind == "force_torque" and sensor.joint is None:
         raise ConfigError(f"{where} needs the joint of the robot that it sits in.")
+    if sensor.kind == "contact" and sensor.link is None and sensor.body is None:
+        raise ConfigError(f"{where} needs the link of the robot, or the body, whose touches it feels.")
     spins = sensor.lidar.preset is None and sensor.lidar.pattern in (None, "spinning")
     if sensor.kind == "lidar" and spins and not sensor.lidar.elevations_deg:
         raise ConfigError(f"{where}.lidar needs a preset ({', '.join(LIDARS)}), or elevations_deg.")

@@ -61,7 +61,9 @@ class Motion:
 
     ``links`` are by body and link ("": the asset's frame). ``joints`` are the positions (n, J) of all joints that move,
     by body, with their names. ``wrenches`` (n, 6), by body and joint, are the force in N and the torque in N m with
-    which a joint holds what is beyond it, in the frame of the link beyond. ``states`` are those at which lidars begin
+    which a joint holds what is beyond it, in the frame of the link beyond. ``contacts`` (n, 5), by body and link, are
+    the net force in N, in the frame of the link, of all that touches it, the sum of the normal forces in N, and the
+    number of points. ``states`` are those at which lidars begin
     their scans, ascending.
     """
 
@@ -70,6 +72,7 @@ class Motion:
     joints: dict[str, tuple[tuple[str, ...], NDArray[np.float64]]]
     wrenches: dict[tuple[str, str], NDArray[np.float64]]
     states: tuple[SceneState, ...]
+    contacts: dict[tuple[str, str], NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

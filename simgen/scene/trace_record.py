@@ -1,4 +1,4 @@
-"""Records of the sensors that give traces, not images: clock, inertial unit, encoder, force-torque, position, lidar.
+"""Records of the sensors that give traces, not images: inertial unit, encoder, force-torque, contact, position, lidar.
 
 Plain data as in record.py: every number is decided, every random stream has its seed here. SI units, radians.
 """
@@ -110,6 +110,21 @@ class ForceTorqueRecord:
 
 
 @dataclass(frozen=True)
+class ContactRecord:
+    """A skin over a body or a link that feels what pushes on it.
+
+    ``force_noise`` N is the standard deviation of the net force along each axis and of the pressing force,
+    ``threshold`` N the pressing force from which it reports a touch, ``force_limit`` N where it saturates (0: not).
+    """
+
+    clock: ClockRecord = ClockRecord(rate=100.0)
+    force_noise: float = 0.0
+    threshold: float = 0.0
+    force_limit: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class PositionSensorRecord:
     """Absolute position like that of satellite navigation or an indoor beacon system.
 
@@ -189,5 +204,6 @@ class MountedSensor:
     imu: ImuRecord | None = None
     encoder: EncoderRecord | None = None
     force_torque: ForceTorqueRecord | None = None
+    contact: ContactRecord | None = None
     position: PositionSensorRecord | None = None
     lidar: LidarRecord | None = None

@@ -1,4 +1,4 @@
-"""Traces of sensors that ride along: inertial unit, joint encoders, force-torque and position.
+"""Traces of sensors that ride along: inertial unit, joint encoders, force-torque, contact and position.
 
 Each takes the exact trajectory on the scene clock and gives what the sensor would have logged, on its own clock.
 """
@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from simgen.geometry import transform
 from simgen.scene.state import Trace
 from simgen.scene.trace_record import (
+    ContactRecord,
     EncoderRecord,
     ForceTorqueRecord,
     ImuRecord,
@@ -25,7 +26,9 @@ from simgen.sensors.noise import normals
 
 Array = NDArray[np.float64]
 
-_GYROSCOPE, _ACCELEROMETER, _ENCODER, _FORCE, _POSITION = (10 * k for k in range(1, 6))  # purposes of random numbers
+_GYROSCOPE, _ACCELEROMETER, _ENCODER, _FORCE, _POSITION, _CONTACT = (
+    10 * k for k in range(1, 7)
+)  # purposes of random numbers
 _WHITE, _WALK, _WANDER = range(3)
 
 # The maximum of the Allan deviation of a first-order Gauss-Markov process over its standard deviation (IEEE 952,
@@ -108,6 +111,25 @@ def force_torque(times: ArrayLike, wrench: ArrayLike, record: ForceTorqueRecord)
     limit = np.repeat([record.force_limit or np.inf, record.torque_limit or np.inf], 3)
     columns = ("force_x", "force_y", "force_z", "torque_x", "torque_y", "torque_z")
     return Trace(ticks.stamped, np.clip(values, -limit, limit), columns, ("N",) * 3 + ("N m",) * 3)
+
+
+def contact(times: ArrayLike, contacts: ArrayLike, record: ContactRecord) -> Trace:
+    """What a contact sensor reads of ``contacts`` (N, 5) at ``times`` (N,): see ``Motion.contacts``.
+
+    Columns: net force in the frame of the link and pressing force, N, whether it touches, and the number of points.
+    Readings are those of the last step before the time of measurement: forces of contact jump, and a mean of before and
+    after would be neither.
+    """
+    t = np.asarray(times, np.float64)
+    ticks = sample_times(t[0], t[-1], record.clock)
+    rows = np.asarray(contacts, np.float64)[np.searchsorted(t, ticks.measured + 1e-9) - 1]
+    forces = rows[:, :4] + record.force_noise * normals(record.seed, _CONTACT, (len(rows), 4))
+    limit = record.force_limit or np.inf
+    forces = np.clip(forces, [-limit] * 3 + [0.0], limit)
+    touches = (rows[:, 4] > 0) & (forces[:, 3] >= record.threshold)
+    columns = ("force_x", "force_y", "force_z", "pressing", "touch", "points")
+    values = np.column_stack([forces, touches, rows[:, 4]])
+    return Trace(ticks.stamped, values, columns, ("N",) * 4 + ("1", "1"))
 
 
 def position(times: ArrayLike, positions: ArrayLike, record: PositionSensorRecord) -> Trace:

@@ -13,7 +13,7 @@ from simgen.scene.record import SceneRecord
 from simgen.scene.state import LinkMotion, Motion, SceneState, Trace
 from simgen.scene.trace_record import LidarRecord, MountedSensor
 from simgen.sensors.clock import interpolate_poses, sample_times
-from simgen.sensors.inertial import encoder, force_torque, imu, position
+from simgen.sensors.inertial import contact, encoder, force_torque, imu, position
 from simgen.sensors.lidar import scan, surfaces
 
 Array = NDArray[np.float64]
@@ -46,6 +46,9 @@ def _trace(sensor: MountedSensor, record: SceneRecord, motion: Motion, scene: Re
         if wrench is None or not len(wrench):
             return None
         return force_torque(motion.time[: len(wrench)], wrench, sensor.force_torque)
+    if sensor.contact is not None:
+        felt = motion.contacts.get((sensor.body or "", sensor.link or ""))
+        return None if felt is None or not len(felt) else contact(motion.time[: len(felt)], felt, sensor.contact)
     mount = _mount(sensor, motion)
     if mount is None or not len(mount.T_world_link):
         return None
