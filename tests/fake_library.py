@@ -37,6 +37,9 @@ class FakeLibrary:
         self.names = sorted(name for name in EXTENTS if any(fnmatchcase(name, glob) for glob in only))
         self.urdf = urdf
 
+    def keypoints(self, name):
+        return {}
+
     def assets(self, patterns):
         return self._match(self.names, patterns)
 

@@ -14,7 +14,7 @@ from simgen import config
 from simgen.config import RenderConfig, load
 from simgen.errors import ConfigError
 from simgen.generate.job import render
-from simgen.generate.pipeline import SceneResult, scene_frames
+from simgen.generate.pipeline import SceneResult, draw_scene, scene_frames
 from simgen.generate.replay import replay
 from simgen.generate.scenes import SceneSource
 from simgen.geometry import transform
@@ -202,6 +202,26 @@ def test_a_dataset_with_keypoints_is_sound_and_replays(tmp_path: Path) -> None:
         assert data[1].objects.center is not None
     for index in range(4):
         assert replay(tmp_path / "d", index) == []
+
+
+def test_keypoints_beside_the_mesh(tmp_path: Path) -> None:
+    """A sidecar's points are labelled like a scene's, which go before them."""
+    (tmp_path / "peg.obj").write_text("v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n")
+    (tmp_path / "peg.yaml").write_text("keypoints: {tip: [0, 0, 0.1], foot: [0, 0, 1e-3]}\n")
+    plain = config.to_plain(settings("shapes", f"assets.path=[{tmp_path}]"))
+    plain["scene"]["objects"]["shapes"].update(assets=["peg"], count=3, size=None)
+    plain["scene"]["keypoints"] = {}
+    made = config.from_plain(plain)
+    source = SceneSource(made)
+    frame = scene_frames(made, source.library, source.renderer, 0).frames[0]
+    assert frame.keypoints is not None
+    assert set(frame.keypoints.name) == {"tip", "foot"}
+    for k, name in enumerate(frame.keypoints.name):
+        T = frame.objects.T_cam_obj[frame.keypoints.object[k]]
+        np.testing.assert_allclose(frame.keypoints.xyz[k], T[:3, 2] * {"tip": 0.1, "foot": 0.001}[name] + T[:3, 3])
+    plain["scene"]["keypoints"] = {"pegs": {"assets": ["peg"], "points": {"corner": [0.1, 0, 0]}}}
+    record, _ = draw_scene(config.from_plain(plain), source.library, 0)
+    assert record.keypoints == {"peg": {"corner": (0.1, 0.0, 0.0)}}
 
 
 def test_broken_templates_are_told() -> None:

@@ -101,6 +101,10 @@ class Library:
         """What the asset is called in labels, known without loading it; raises AssetError when there is none."""
         return self._entry("asset", name).category
 
+    def keypoints(self, name: str) -> dict[str, tuple[float, float, float]]:
+        """Named points of the asset in its frame, metres, from its sidecar; raises AssetError when there is none."""
+        return dict(self._entry("asset", name).sidecar.keypoints)
+
     def fingerprint(self) -> str:
         """A digest of all names, kinds, categories and file sizes: the same on every machine that has the same files.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ class Sidecar:
     ``scale``: metres per unit of the file (0.001 for millimetres; replaces the guess); ``up``: the axis of the file
     that points up, "y" or "z"; ``category``: name in labels; ``mass`` in kg, or ``density`` in kg/m^3 of its hulls;
     ``collision``: "file" for the file's own shapes as they are (else they are fitted when what is seen stands out of
-    them a little), "visual" to derive them from what is seen.
+    them a little), "visual" to derive them from what is seen. ``keypoints``: named points, [x, y, z] in metres in the
+    frame of the asset (after ``scale`` and ``up``).
     """
 
     scale: float | None = None
@@ -31,10 +32,12 @@ class Sidecar:
     mass: float | None = None
     density: float | None = None
     collision: str | None = None
+    keypoints: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def overridden(self, other: Sidecar) -> Sidecar:
         """``self`` with what ``other`` says in its place."""
-        return replace(self, **{key: value for key, value in vars(other).items() if value is not None})
+        given = {key: value for key, value in vars(other).items() if value not in (None, {})}
+        return replace(self, **given)
 
 
 def read_sidecar(path: Path) -> Sidecar:
@@ -62,7 +65,22 @@ def read_sidecar(path: Path) -> Sidecar:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if key in NUMBERS and not (number and math.isfinite(value) and value > 0):
             raise AssetError(f"{path} says {key}: {value!r}: it has to be a number above zero")
+    if "keypoints" in data:
+        data["keypoints"] = _keypoints(path, data["keypoints"])
     return Sidecar(**data)
+
+
+def _keypoints(path: Path, points: Any) -> dict[str, tuple[float, float, float]]:
+    if not isinstance(points, dict):
+        raise AssetError(f"{path} says keypoints: {points!r}: it has to be names with [x, y, z] in metres")
+    found = {}
+    for name, point in points.items():
+        values = [_number(v) if isinstance(v, str) else v for v in point] if isinstance(point, list) else []
+        if len(values) != 3 or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            raise AssetError(f"{path} says keypoints: {name}: {point!r}: it has to be [x, y, z] in metres")
+        x, y, z = values
+        found[str(name)] = (float(x), float(y), float(z))
+    return found
 
 
 def _number(text: str) -> float | str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simgen.config.schema import RandomizeConfig, RenderConfig
+from simgen.config.schema import RenderConfig
 from simgen.randomize import content
 from simgen.randomize.appearance import Pools, materials
 from simgen.randomize.camera import camera
@@ -28,8 +28,8 @@ from simgen.randomize.robot import robot
 from simgen.randomize.sensor import sensor
 from simgen.randomize.surfaces import Support, surface
 from simgen.randomize.trace_sensors import trace_sensors
-from simgen.scene.definition import Distractor, Group, KeypointTemplate
-from simgen.scene.record import BodyRecord, FrameRecord, SceneRecord, Vec3, WorldRecord
+from simgen.scene.definition import CameraDefinition, Distractor, Group, KeypointTemplate
+from simgen.scene.record import BodyRecord, CameraRecord, Draws, FrameRecord, SceneRecord, Vec3, WorldRecord
 
 if TYPE_CHECKING:
     from simgen.assets.library import Library
@@ -37,14 +37,23 @@ if TYPE_CHECKING:
 _WORLD = Support(np.eye(4), (2.0, 2.0))
 
 
-def sample(config: RenderConfig, library: Library, seed: int, scene: int, attempt: int = 0) -> SceneRecord:
+def sample(
+    config: RenderConfig,
+    library: Library,
+    seed: int,
+    scene: int,
+    attempt: int = 0,
+    candidate: int = 0,
+    takes: Sequence[int] = (),
+) -> SceneRecord:
     """The record of scene number ``scene``.
 
-    ``attempt`` above 0 draws the poses anew and keeps everything else. Raises AssetError when a group finds no asset or
-    an asset is broken, ConfigError when the definition names joints or textures that do not exist.
+    ``attempt`` above 0 draws the poses anew and keeps everything else. ``candidate`` above 0 draws another scene
+    altogether; ``takes`` above 0, one a view, draw the camera of that view anew. Raises AssetError when a group
+    finds no asset or an asset is broken, ConfigError when the definition names joints or textures that do not exist.
     """
     definition = config.scene
-    draw = Draw(config.randomize.strengths(), seed, scene, attempt, designs=_designs(config.randomize))
+    draw = _draw(config, seed, scene, attempt, candidate)
     pools = Pools(library)
     bodies: list[BodyRecord] = []
     supports: dict[str | None, Support] = {None: _WORLD}
@@ -62,7 +71,7 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
         bodies.append(body)
     surroundings, suns = environment(definition.environment, definition.background, library, draw, pools)
     world = definition.world
-    frames = _frames(config, draw)
+    frames = _frames(config, draw, takes)
     return SceneRecord(
         definition=definition.name,
         seed=seed,
@@ -83,8 +92,9 @@ def sample(config: RenderConfig, library: Library, seed: int, scene: int, attemp
         robot=motion,
         traces=tuple(definition.traces),
         sensors=trace_sensors(definition.sensors, frames, {body.name for body in bodies}, draw),
-        keypoints=_keypoints(definition.keypoints, bodies),
+        keypoints=_keypoints(definition.keypoints, bodies, library),
         attempt=attempt,
+        candidate=candidate,
         draws=draw.log,
         omitted=omitted,
     )
@@ -95,11 +105,28 @@ def categories(config: RenderConfig, library: Library) -> list[str]:
     return content.categories(config.scene, library)
 
 
-def _designs(knobs: RandomizeConfig) -> Designs:
-    return Designs(
+def take(
+    config: RenderConfig, seed: int, scene: int, view: int, candidate: int = 0, number: int = 0
+) -> tuple[CameraRecord, Draws]:
+    """The camera of a view, and its draws, as ``sample`` gives them with ``number`` in the view's place of takes."""
+    name, k = [(name, k) for name, part in config.scene.cameras.items() for k in range(part.views)][view]
+    return _place(config, _draw(config, seed, scene, 0, candidate), name, k, number)
+
+
+def _draw(config: RenderConfig, seed: int, scene: int, attempt: int, candidate: int) -> Draw:
+    knobs = config.randomize
+    designs = Designs(
         {factor: getattr(knobs, factor).design for factor in FACTORS},
         {factor: vars(getattr(knobs, factor).designs) for factor in FACTORS},
     )
+    return Draw(knobs.strengths(), seed, scene, attempt, designs=designs, candidate=candidate)
+
+
+def _place(config: RenderConfig, draw: Draw, name: str, k: int, number: int) -> tuple[CameraRecord, Draws]:
+    """View ``k`` of the camera called ``name``."""
+    part = config.scene.cameras[name]
+    placing = draw.at(k, draw.scene * part.views + k, take=number)
+    return camera(name, part, config.image.width, config.image.height, placing), placing.log
 
 
 def _objects(
@@ -142,17 +169,15 @@ def _objects(
     return bodies
 
 
-def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
+def _frames(config: RenderConfig, draw: Draw, takes: Sequence[int]) -> tuple[FrameRecord, ...]:
     """All views at the first time, then all at the next. A view keeps its camera; each frame has its own sensor."""
     definition = config.scene
     times = definition.time.frames
-    views = []
+    views: list[tuple[str, CameraDefinition, CameraRecord, Draws]] = []
     for name, part in definition.cameras.items():
         for k in range(part.views):
-            placing = draw.at(k, draw.scene * part.views + k)
-            views.append(
-                (f"{name}.{k}", part, camera(name, part, config.image.width, config.image.height, placing), placing.log)
-            )
+            number = takes[len(views)] if takes else 0
+            views.append((f"{name}.{k}", part, *_place(config, draw, name, k, number)))
     frames = []
     for time in range(times):
         for view, (source, part, where, log) in enumerate(views):
@@ -165,10 +190,14 @@ def _frames(config: RenderConfig, draw: Draw) -> tuple[FrameRecord, ...]:
     return tuple(frames)
 
 
-def _keypoints(templates: Mapping[str, KeypointTemplate], bodies: Sequence[BodyRecord]) -> dict[str, dict[str, Vec3]]:
-    """The keypoints of each labelled asset that matches a template."""
+def _keypoints(
+    templates: Mapping[str, KeypointTemplate], bodies: Sequence[BodyRecord], library: Library
+) -> dict[str, dict[str, Vec3]]:
+    """The keypoints of each labelled asset that matches a template, or brings its own."""
     found: dict[str, dict[str, Vec3]] = {}
     for asset in dict.fromkeys(body.asset for body in bodies if body.category is not None):
+        if own := library.keypoints(asset):
+            found[asset] = own
         for template in templates.values():
             if any(fnmatchcase(asset, pattern) for pattern in template.assets):
                 found[asset] = {name: _vec3(point) for name, point in template.points.items()}

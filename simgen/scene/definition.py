@@ -26,6 +26,7 @@ from simgen.scene.sensor_definition import (
     check_lens,
     check_trace_sensor,
 )
+from simgen.scene.target_definition import Requirement, Search, Target, check_targets
 
 TRACES = ("bodies", "contacts", "joints", "camera")
 GREY = [0.5, 0.5, 0.5]
@@ -144,6 +145,7 @@ class Group:
     edge counts as the face that is nearer to the top.
     Images are assets, too: "plate/cards/*" are thin plates that show those of the folder cards, in the x-y plane with
     the front towards z ("plate/cards/*@corner=0.04,back=cards/back.png": see simgen.assets.plates).
+    ``shares``: category -> the share of the group's objects that is drawn from it; the others are balanced as before.
     ``size``: the longest side in metres, or [x, y, z] to stretch to; null keeps the asset's size. ``scale`` multiplies.
     ``mass`` in kg, null for the asset's own; ``mass_factor`` multiplies either. ``motion`` null: dynamic for drop and
     surface, fixed otherwise.
@@ -153,6 +155,7 @@ class Group:
     fallback: list[str] = field(default_factory=list)
     count: Any = varies("integer", 1, low=0, high=10_000)
     balance: str = word("categories", "categories", "assets")
+    shares: dict[str, float] = field(default_factory=dict)
     category: str | None = None
     categories: dict[str, list[str]] = field(default_factory=dict)
     category_by_up: dict[str, Any] = field(default_factory=dict)
@@ -315,7 +318,7 @@ class Time:
 class KeypointTemplate:
     """Named points of the ``assets`` (names or globs), [x, y, z] in metres in the asset's frame, before any scale.
 
-    An asset takes the first template that it matches.
+    An asset takes the first template that it matches; without one, the keypoints of its sidecar.
     """
 
     assets: list[str] = field(default_factory=list)
@@ -342,6 +345,9 @@ class SceneDefinition:
     sensor: SensorDefinition = field(default_factory=SensorDefinition)
     sensors: dict[str, TraceSensorDefinition] = field(default_factory=dict)
     keypoints: dict[str, KeypointTemplate] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
+    require: dict[str, Requirement] = field(default_factory=dict)
+    search: Search = field(default_factory=Search)
 
     @property
     def views(self) -> int:
@@ -367,6 +373,8 @@ def check(scene: SceneDefinition, where: str = "scene") -> None:
                 raise ConfigError(f"{where}.keypoints.{name}.points.{key} must be a list of 3 numbers, not {point}.")
     for name, sensor in scene.sensors.items():
         _check_sensor(name, sensor, scene, f"{where}.sensors.{name}")
+    labelled = [name for name, group in {**scene.objects, **scene.distractors}.items() if group.label]
+    check_targets(scene.targets, scene.require, labelled, where)
     if scene.robot is not None:
         _check_robot(scene.robot, f"{where}.robot")
     elif "joints" in scene.traces:
@@ -390,6 +398,8 @@ def _check_group(group: Group, scene: SceneDefinition, where: str) -> None:
     if not group.assets and not group.fallback:
         raise ConfigError(f'{where} names no assets; give {where}.assets a list of names or globs such as "ycb/*".')
     _check_category(group, where)
+    if min(group.shares.values(), default=0) < 0 or sum(group.shares.values()) > 1 + 1e-9:
+        raise ConfigError(f"{where}.shares must be numbers from 0 up whose sum is at most 1, not {group.shares}.")
     place = group.place
     if place.onto is not None and place.onto not in scene.surfaces:
         known = ", ".join(scene.surfaces) or "none"
