@@ -174,11 +174,15 @@ class _Run:
         manifests.save(self._folder, self._manifest)
         if self._complaints > _COMPLAINTS:
             _log.warning("%d more scenes did not settle either", self._complaints - _COMPLAINTS)
+        unmet = _unmet(self._manifest)
+        if unmet:
+            _log.warning("%s", unmet)
 
     def _keep(self, entry: ShardEntry, done: ShardDone) -> None:
         entry.state, entry.bytes, entry.checksum = "complete", done.written.bytes, done.written.checksum
         entry.removed, entry.omitted = done.removed, done.omitted
         entry.unsettled, entry.redrawn = done.unsettled, done.redrawn
+        entry.targets, entry.required = done.targets, done.required
         self._complete += entry.frames
         for complaint in done.complaints:
             self._complaints += 1
@@ -192,6 +196,20 @@ class _Run:
     def _report(self, unfinished: int) -> None:
         done, seconds = self._complete + unfinished, time.monotonic() - self._began
         self._tell(Progress("rendering", done, self._manifest.frames, done - self._before, seconds))
+
+
+def _unmet(manifest: Manifest) -> str:
+    """A sentence on frames that do not show what was asked for; empty when all do."""
+    targets, required = manifest.asked()
+    short = [f"{a.frames - a.met} of {a.frames} do not show {name}" for name, a in targets.items() if a.met < a.frames]
+    if required is not None and required.met < required.frames:
+        short.append(f"{required.frames - required.met} of {required.frames} are not as required")
+    if not short:
+        return ""
+    return (
+        f"of the frames that something was asked of, {', '.join(short)}: raise scene.search.takes or "
+        "scene.search.scenes, or ask for less in scene.targets and scene.require"
+    )
 
 
 def _complete_frames(manifest: Manifest) -> int:

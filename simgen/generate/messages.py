@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simgen.generate.source import OpenSource
+from simgen.shards.manifest import Asked
 from simgen.shards.writer import Options, Origin, Written
 
 
@@ -38,6 +39,8 @@ class ShardDone:
     omitted: int
     unsettled: int
     redrawn: int
+    targets: dict[str, Asked]
+    required: Asked | None
     complaints: tuple[str, ...]
 
 

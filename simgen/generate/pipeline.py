@@ -14,17 +14,18 @@ from simgen.config import RenderConfig
 from simgen.errors import RenderError, near_match
 from simgen.generate.calibration import calibrated
 from simgen.generate.observe import observe
-from simgen.labels.frame import Frame
+from simgen.generate.search import search, settled
+from simgen.labels.frame import Frame, ObjectTable
 from simgen.labels.keypoints import keypoints
 from simgen.labels.label import label, semantic
 from simgen.physics.simulate import simulate
 from simgen.randomize.sample import categories as category_names
-from simgen.randomize.sample import sample
+from simgen.render import create
 from simgen.render.base import Renderer, Snapshot
 from simgen.render.silhouette import Silhouette
 from simgen.render.snapshot import ResolvedScene, camera_at, resolve, snapshot
 from simgen.scene.definition import SceneDefinition
-from simgen.scene.record import CameraRecord, DepthSensorRecord, FrameRecord, SceneRecord, from_json, to_json
+from simgen.scene.record import CameraRecord, DepthSensorRecord, FrameRecord, SceneRecord
 from simgen.scene.state import SceneState, Simulation
 from simgen.sensors.camera import Exposure, exposure_of, full_silhouettes, see
 from simgen.sensors.color import sense
@@ -57,7 +58,7 @@ def scene_frames(
     config: RenderConfig, library: Library, renderer: Renderer, scene: int, wanted: Sequence[int] | None = None
 ) -> SceneResult:
     """Draw scene number ``scene`` and compute its frames, those in ``wanted`` (places in the scene) or all."""
-    record, simulation = draw_scene(config, library, scene)
+    record, simulation = draw_scene(config, library, scene, renderer)
     return _result(config, library, renderer, record, simulation, wanted)
 
 
@@ -72,18 +73,29 @@ def replay_scene(
     return _result(config, library, renderer, record, observe(record, simulate(record, library), library), wanted)
 
 
-def draw_scene(config: RenderConfig, library: Library, scene: int) -> tuple[SceneRecord, Simulation]:
-    """Sample and simulate a scene until it settles, drawn again at most ``config.attempts`` times.
+def draw_scene(
+    config: RenderConfig,
+    library: Library,
+    scene: int,
+    renderer: Renderer | None = None,
+    lenses: RemapCache | None = None,
+) -> tuple[SceneRecord, Simulation]:
+    """Sample and simulate a scene until it settles and shows what its definition asks for; see ``search``.
 
-    When none does, the last attempt stands, without the bodies that did not come to rest.
+    ``renderer`` (None: the one of ``config``) and ``lenses`` are used only where a definition asks for something.
     """
     config = calibrated(config)
-    for attempt in range(config.attempts + 1):
-        # Through JSON and back, so that what is simulated is exactly what is stored and replayed.
-        record = from_json(to_json(sample(config, library, config.seed, scene, attempt)))
-        simulation = simulate(record, library)
-        if simulation.settled:
-            break
+    if config.scene.targets or config.scene.require:
+        looking = renderer or create(config.renderer.name, config.renderer.device)
+        ids = category_ids(config, library)
+
+        def tables(record: SceneRecord, simulation: Simulation, places: Sequence[int]) -> list[ObjectTable]:
+            frames = compute_frames(record, simulation, library, looking, ("instance",), ids, places, lenses)
+            return [frame.objects for frame in frames]
+
+        record, simulation = search(config, library, scene, tables, ids)
+    else:
+        record, simulation = settled(config, library, scene)
     return record, observe(record, simulation, library)
 
 

@@ -59,7 +59,7 @@ class SceneSource:
 
     def scene(self, scene: int) -> tuple[SceneRecord, Simulation]:
         """Draw and simulate a scene."""
-        return draw_scene(self.config, self.library, scene)
+        return draw_scene(self.config, self.library, scene, self.renderer, self.lenses)
 
     def simulate(self, record: SceneRecord) -> Simulation:
         """Simulate a scene that has been drawn before."""

@@ -17,8 +17,10 @@ import cv2
 
 from simgen.config import from_plain
 from simgen.errors import SimgenError
+from simgen.generate.asked import tally
 from simgen.generate.messages import Assignment, Failed, FrameDone, Message, ShardDone
 from simgen.generate.source import Source
+from simgen.scene.record import SceneRecord
 from simgen.shards.files import cannot_write
 from simgen.shards.manifest import ShardEntry
 from simgen.shards.writer import ShardWriter
@@ -51,6 +53,7 @@ def make_shard(assignment: Assignment, source: Source, entry: ShardEntry, report
     """Compute and write one shard; ``report`` is called after each frame. Raises SimgenError."""
     scenes = removed = omitted = unsettled = redrawn = 0
     complaints: list[str] = []
+    records: list[tuple[SceneRecord, int]] = []
     per_scene = assignment.frames_per_scene
     end = entry.first + entry.frames
     path = assignment.folder / entry.file
@@ -66,11 +69,13 @@ def make_shard(assignment: Assignment, source: Source, entry: ShardEntry, report
                 unsettled += 1
                 complaints.append(source.complaint(record, simulation))
             wanted = range(min(per_scene, end - scene * per_scene))
+            records.append((record, len(wanted)))
             for frame in source.frames(record, simulation, wanted):
                 writer.add(frame)
                 report()
         written = writer.finish()
-    return ShardDone(written, scenes, removed, omitted, unsettled, redrawn, tuple(complaints))
+    targets, required = tally(records)
+    return ShardDone(written, scenes, removed, omitted, unsettled, redrawn, targets, required, tuple(complaints))
 
 
 def _leave_with_parent() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.geometry import inverse, transform
+from simgen.geometry import inverse
+from simgen.scene.containers import containers
 from simgen.scene.record import BodyRecord, SceneRecord
 from simgen.scene.state import Trace
 
@@ -39,10 +40,9 @@ def lying_in(record: SceneRecord, T_world_obj: Mapping[str, NDArray[np.float64]]
     ``T_world_obj`` are the poses (4, 4) of the things asked for, by name.
     """
     found = set()
-    for name, (T_world_floor, size, height) in _containers(record).items():
+    for name, container in containers(record).items():
         for thing, T in T_world_obj.items():
-            x, y, z = (inverse(T_world_floor) @ T)[:3, 3]
-            if abs(x) < size[0] / 2 and abs(y) < size[1] / 2 and -0.001 < z < height:
+            if container.over(T[:3, 3]) and container.depth(T[:3, 3]) > 0:
                 found.add((thing, name))
     return found
 
@@ -66,22 +66,3 @@ def _forces(record: SceneRecord, contacts: Trace, time: float) -> dict[tuple[str
 
 def _owner(body: BodyRecord) -> str:
     return body.group if body.role == "surface" else body.name
-
-
-def _containers(record: SceneRecord) -> dict[str, tuple[NDArray[np.float64], tuple[float, float], float]]:
-    """Surfaces with walls -> frame of the floor's top, extent between the walls, and their height above it."""
-    bodies = {body.name: body for body in record.bodies if body.role == "surface"}
-    found = {}
-    for group in dict.fromkeys(body.group for body in bodies.values()):
-        floor, x_wall, y_wall = (bodies.get(f"{group}_{part}") for part in ("floor", "wall0", "wall2"))
-        if floor is None or x_wall is None or y_wall is None:
-            continue
-        lift = (0.0, 0.0, floor.scale[2] / 2)
-        T = transform(floor.pose.position, floor.pose.quaternion_xyzw) @ transform(lift)
-        walls = [(inverse(T) @ transform(wall.pose.position))[:3, 3] for wall in (x_wall, y_wall)]
-        size = (
-            float(2 * abs(walls[0][0]) - x_wall.scale[0]),
-            float(2 * abs(walls[1][1]) - y_wall.scale[1]),
-        )
-        found[group] = (T, size, float(walls[0][2] + x_wall.scale[2] / 2))
-    return found

@@ -12,7 +12,8 @@ import numpy as np
 
 from simgen.assets.asset import Asset
 from simgen.assets.plates import plain
-from simgen.errors import AssetError
+from simgen.distributions.base import pick
+from simgen.errors import AssetError, ConfigError, near_match
 from simgen.randomize.draw import Draw
 from simgen.scene.definition import Distractor, Group, SceneDefinition
 from simgen.scene.record import Vec3
@@ -104,16 +105,35 @@ def _assets(factor: str, name: str, group: Group, library: Library, n: int, draw
     for asset in names:
         by_category.setdefault(_kind(group, asset, library), []).append(asset)
     shelves = [by_category[key] for key in sorted(by_category)] if group.balance == "categories" else [names]
+    shared, weights = _shared(name, group, by_category)
     chosen = []
     for k, (u_any, u_shelf, u_asset) in enumerate(draw.uniforms(factor, f"{name}.asset", n, 3, coins=(0,))):
         if u_any < draw.strengths[factor]:
-            shelf = shelves[int(u_shelf * len(shelves))]
+            shelf = shared[pick(u_shelf, weights)] if weights else shelves[int(u_shelf * len(shelves))]
             chosen.append(shelf[int(u_asset * len(shelf))])
         else:
             shelf = shelves[k % len(shelves)]
             chosen.append(shelf[k // len(shelves) % len(shelf)])
     draw.note(factor, f"{name}.asset", chosen)
     return chosen
+
+
+def _shared(name: str, group: Group, by_category: dict[str, list[str]]) -> tuple[list[list[str]], list[float]]:
+    """Shelves of a group with ``shares`` and how often each is drawn from; none without shares."""
+    for asked in group.shares:
+        if asked not in by_category:
+            raise ConfigError(
+                f"{name}.shares: no asset of the group is of the category {asked!r}{near_match(asked, by_category)}; "
+                f"there are {', '.join(sorted(by_category))}."
+            )
+    if not group.shares:
+        return [], []
+    others = [by_category[key] for key in sorted(by_category) if key not in group.shares]
+    if group.balance == "assets" and others:
+        others = [sorted(asset for shelf in others for asset in shelf)]
+    rest = max(0.0, 1 - sum(group.shares.values()))
+    shelves = [*(by_category[key] for key in group.shares), *others]
+    return shelves, [*group.shares.values(), *(rest / len(others) for _ in others)]
 
 
 def _kind(group: Group, asset: str, library: Library) -> str:

@@ -205,6 +205,7 @@ class SensorRecord:
     | field_angle | rad | angle of the corner off the axis, for the cos^4 law; 0: none | 0.2...0.7 |
     | vignetting | ratio | a, b, c of the falloff 1 + a r^2 + b r^4 + c r^6, r = 1 in the corner | a -0.6...0 |
     | chromatic_aberration | ratio | magnification of red and of blue against green, less 1 | +-0.003 |
+    | blur | pixels | standard deviation of the lens' point spread: defocus, diffraction | 0...1.5 |
     | bloom | ratio | share of the light scattered into a halo | 0...0.15 |
     | bloom_radius | image heights | standard deviation of the narrowest part of the halo | 0.005...0.03 |
     | veiling_glare | ratio | share of the light spread evenly over the image | 0...0.05 |
@@ -237,6 +238,7 @@ class SensorRecord:
     field_angle: float = 0.0
     vignetting: Vec3 = (0.0, 0.0, 0.0)
     chromatic_aberration: Vec2 = (0.0, 0.0)
+    blur: float = 0.0
     bloom: float = 0.0
     bloom_radius: float = 0.01
     veiling_glare: float = 0.0
@@ -375,6 +377,8 @@ class SceneRecord:
     keypoints: dict[str, dict[str, Vec3]] = field(default_factory=dict)
     """Asset -> name -> point of the mesh in the asset's frame, metres before the scale of the body."""
     attempt: int = 0
+    candidate: int = 0
+    """Counts the scenes that were drawn before this one and did not show what was asked for."""
     draws: Draws = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
     """Objects that were drawn but found no place -> why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,12 +35,25 @@ class Category:
 
 
 @dataclass
+class Asked:
+    """What came of a target, or of what is required: ``frames`` it was asked of, of these ``met``, ``takes`` for it.
+
+    A take is a camera that was drawn, over all drawings of its scene.
+    """
+
+    frames: int = 0
+    met: int = 0
+    takes: int = 0
+
+
+@dataclass
 class ShardEntry:
     """A shard: ``frames`` frames from ``first`` on, in ``file`` (relative to the dataset's folder).
 
     ``bytes`` and ``checksum`` are of the complete file. Over its scenes: ``removed`` bodies that fell off the world,
     exploded or did not come to rest, ``omitted`` objects that found no free place, ``unsettled`` scenes that kept
-    bodies moving in every attempt, and ``redrawn`` attempts that were thrown away.
+    bodies moving in every attempt, and ``redrawn`` attempts that were thrown away. ``targets`` are by name, and
+    ``required`` is there when the definition requires something.
     """
 
     index: int
@@ -54,6 +67,8 @@ class ShardEntry:
     omitted: int = 0
     unsettled: int = 0
     redrawn: int = 0
+    targets: dict[str, Asked] = field(default_factory=dict)
+    required: Asked | None = None
 
 
 @dataclass
@@ -80,6 +95,18 @@ class Manifest:
     def complete(self) -> bool:
         """Whether every shard is."""
         return all(shard.state == "complete" for shard in self.shards)
+
+    def asked(self) -> tuple[dict[str, Asked], Asked | None]:
+        """What came of each target and of what is required, over the complete shards."""
+        shards = [shard for shard in self.shards if shard.state == "complete"]
+        names = dict.fromkeys(name for shard in shards for name in shard.targets)
+        targets = {name: _sum([s.targets[name] for s in shards if name in s.targets]) for name in names}
+        required = [shard.required for shard in shards if shard.required is not None]
+        return targets, _sum(required) if required else None
+
+
+def _sum(parts: Sequence[Asked]) -> Asked:
+    return Asked(sum(p.frames for p in parts), sum(p.met for p in parts), sum(p.takes for p in parts))
 
 
 def shard_file(index: int) -> str:

@@ -1,0 +1,250 @@
+"""Drawing scenes until their frames show what the definition asks for, within a budget.
+
+Which view is drawn for which target follows from the seed and the view's number alone. A view's camera is drawn anew
+first, since that takes no physics; when no camera will do, the scene is. What can be told from poses is looked at
+before an id image is rendered, and colour never is. The record says how often everything was drawn, so that the same
+scene comes out of it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from simgen.assets.library import Library
+from simgen.config import RenderConfig
+from simgen.errors import ConfigError, near_match
+from simgen.generate.asked import NOTE
+from simgen.generate.measures import (
+    Labelled,
+    Measures,
+    camera_measures,
+    holds,
+    image_measures,
+    labelled,
+    possible,
+    scene_measures,
+)
+from simgen.labels.frame import ObjectTable
+from simgen.physics.simulate import simulate
+from simgen.randomize.design import stratum
+from simgen.randomize.sample import sample, take
+from simgen.render.snapshot import camera_at
+from simgen.scene.definition import SceneDefinition
+from simgen.scene.record import (
+    CameraRecord,
+    EnvironmentRecord,
+    FrameRecord,
+    MaterialRecord,
+    SceneRecord,
+    from_json,
+    to_json,
+)
+from simgen.scene.state import Simulation
+from simgen.scene.target_definition import IMAGE_MEASURES, Requirement
+
+Tables = Callable[[SceneRecord, Simulation, Sequence[int]], list[ObjectTable]]
+"""The object tables of the frames at some places of a record."""
+
+_UNSEEN = 8
+"""Cameras drawn for each one that may be looked through: what poses tell costs a twentieth of an id image."""
+
+
+def settled(config: RenderConfig, library: Library, scene: int, candidate: int = 0) -> tuple[SceneRecord, Simulation]:
+    """Sample and simulate a scene until it settles, its poses drawn again at most ``config.attempts`` times.
+
+    When none does, the last attempt stands, without the bodies that did not come to rest.
+    """
+    for attempt in range(config.attempts + 1):
+        # Through JSON and back, so that what is simulated is exactly what is stored and replayed.
+        record = from_json(to_json(sample(config, library, config.seed, scene, attempt, candidate)))
+        simulation = simulate(record, library)
+        if simulation.settled:
+            break
+    return record, simulation
+
+
+def search(
+    config: RenderConfig, library: Library, scene: int, tables: Tables, categories: Collection[str]
+) -> tuple[SceneRecord, Simulation]:
+    """A scene whose frames are as ``require`` and ``targets`` of the definition ask, or the best one found.
+
+    Each frame notes among its draws for which target it was drawn ("" for none), whether it shows it, whether it is as
+    required, and how many cameras were looked at. Raises ConfigError for a name that is no group and no category.
+    """
+    definition = config.scene
+    _check_names(definition, categories)
+    asked = assigned(definition, config.seed, scene)
+    tried = [0] * definition.views
+    best: _Candidate | None = None
+    for number in range(definition.search.scenes):
+        record, simulation = settled(config, library, scene, number)
+        if best is not None and replace(record, candidate=0) == replace(best.record, candidate=0):
+            break  # nothing in this scene is random
+        looker = _Looker(config, library, record, simulation, tables)
+        found = [looker.best_take(view, target) for view, target in enumerate(asked)]
+        tried = [count + view.tried for count, view in zip(tried, found, strict=True)]
+        candidate = _Candidate(record, simulation, found)
+        if best is None or candidate.score > best.score:
+            best = candidate
+        if all(view.complete for view in found):
+            break
+    assert best is not None  # there is at least one scene
+    record, simulation = best.record, best.simulation
+    takes = [view.take for view in best.views]
+    if any(takes):
+        drawn = sample(config, library, config.seed, scene, record.attempt, record.candidate, takes)
+        record = from_json(to_json(drawn))
+        simulation = simulate(record, library)  # its traces follow the cameras
+    return _noted(record, asked, best.views, tried, bool(definition.require)), simulation
+
+
+def assigned(definition: SceneDefinition, seed: int, scene: int) -> list[str | None]:
+    """The target that each view of a scene is drawn for, None for none.
+
+    Over any 2^m views from a multiple of 2^m on, each target has its share of them to within one or two.
+    """
+    limits = list(accumulate(target.share for target in definition.targets.values()))
+    names = list(definition.targets)
+    out: list[str | None] = []
+    for view in range(definition.views):
+        u = stratum(seed, NOTE, scene * definition.views + view)
+        out.append(next((name for name, limit in zip(names, limits, strict=True) if u < limit), None))
+    return out
+
+
+@dataclass(frozen=True)
+class _View:
+    """The best take of a view; for each of its frames whether it is as required and whether it shows its target."""
+
+    take: int
+    tried: int
+    required: tuple[bool, ...]
+    met: tuple[bool, ...]
+
+    @property
+    def complete(self) -> bool:
+        return all(self.required) and all(self.met)
+
+    @property
+    def score(self) -> tuple[int, int]:
+        return sum(self.required), sum(self.met)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    record: SceneRecord
+    simulation: Simulation
+    views: list[_View]
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """Frames as required, then frames that show their target."""
+        return sum(view.score[0] for view in self.views), sum(view.score[1] for view in self.views)
+
+
+@dataclass(frozen=True)
+class _Looker:
+    """Looks at the views of one scene."""
+
+    config: RenderConfig
+    library: Library
+    record: SceneRecord
+    simulation: Simulation
+    tables: Tables
+
+    def best_take(self, view: int, target: str | None) -> _View:
+        """The first take that is complete, or else the best one."""
+        definition, record = self.config.scene, self.record
+        places = [k for k, frame in enumerate(record.frames) if frame.view == view]
+        wanted: list[Requirement] = [definition.targets[target]] if target else []
+        asked = [*definition.require.values(), *wanted]
+        if not asked:
+            return _View(0, 0, (True,) * len(places), (True,) * len(places))
+        onto = {name: group.place.onto for name, group in {**definition.objects, **definition.distractors}.items()}
+        states = [self.simulation.at(record.frames[place].time) for place in places]
+        objects = [labelled(record, state, self.library.asset) for state in states]
+        fixed = [scene_measures(record, one, onto) for one in objects]
+        hopeless = not all(possible(r, m, o) for r in asked for m, o in zip(fixed, objects, strict=True))
+        best: _View | None = None
+        camera: CameraRecord | None = None
+        tried = looked = 0
+        for number in range(1 if hopeless else _UNSEEN * definition.search.takes):
+            before = camera
+            camera, _ = take(self.config, self.config.seed, record.scene, view, record.candidate, number)
+            if camera == before:
+                break  # nothing in this camera is random
+            tried += 1
+            frames = _with_camera(record.frames, places, camera)
+            cameras = [camera_at(record, s, frames[place].camera) for s, place in zip(states, places, strict=True)]
+            measures = [
+                {**m, **camera_measures(o, c, record.lights)} for m, o, c in zip(fixed, objects, cameras, strict=True)
+            ]
+            if number and not all(possible(r, m, o) for r in asked for m, o in zip(measures, objects, strict=True)):
+                continue
+            looked += 1
+            if any(name in IMAGE_MEASURES for requirement in asked for name in requirement.where):
+                for values, table in zip(
+                    measures, self.tables(_plain(record, frames), self.simulation, places), strict=True
+                ):
+                    values.update(image_measures(table))
+            found = _View(
+                number,
+                tried,
+                tuple(_all_hold(definition.require.values(), m, o) for m, o in zip(measures, objects, strict=True)),
+                tuple(_all_hold(wanted, m, o) for m, o in zip(measures, objects, strict=True)),
+            )
+            if best is None or found.score > best.score:
+                best = found
+            if found.complete or looked == definition.search.takes:
+                break
+        assert best is not None  # the first take is always judged
+        return replace(best, tried=tried)
+
+
+def _all_hold(requirements: Iterable[Requirement], measures: Measures, objects: Labelled) -> bool:
+    return all(holds(requirement, measures, objects) for requirement in requirements)
+
+
+def _with_camera(frames: Sequence[FrameRecord], places: Sequence[int], camera: CameraRecord) -> tuple[FrameRecord, ...]:
+    """``frames`` with ``camera`` at some places."""
+    return tuple(replace(frame, camera=camera) if k in places else frame for k, frame in enumerate(frames))
+
+
+def _plain(record: SceneRecord, frames: tuple[FrameRecord, ...]) -> SceneRecord:
+    """What is enough for ids: nothing to look up but meshes."""
+    bodies = tuple(replace(body, material=MaterialRecord()) for body in record.bodies)
+    grey = EnvironmentRecord(color=(1.0, 1.0, 1.0))
+    return replace(record, bodies=bodies, lights=(), environment=grey, frames=frames, keypoints={})
+
+
+def _noted(
+    record: SceneRecord, asked: Sequence[str | None], views: Sequence[_View], tried: Sequence[int], required: bool
+) -> SceneRecord:
+    """``record`` whose frames note what they were drawn for."""
+    seen = [0] * len(views)
+    frames = []
+    for frame in record.frames:
+        view, target, time = views[frame.view], asked[frame.view], seen[frame.view]
+        seen[frame.view] += 1
+        note = {
+            "target": target or "",
+            "met": view.met[time] if target else None,
+            "required": view.required[time] if required else None,
+            "takes": tried[frame.view],
+        }
+        frames.append(replace(frame, draws={**frame.draws, NOTE: note}))
+    return replace(record, frames=tuple(frames))
+
+
+def _check_names(definition: SceneDefinition, categories: Collection[str]) -> None:
+    known = [*definition.objects, *definition.distractors, *categories]
+    for part, asked in (("targets", definition.targets), ("require", definition.require)):
+        for name, requirement in asked.items():
+            for entry in requirement.of:
+                if entry not in known:
+                    raise ConfigError(
+                        f"scene.{part}.{name}.of: {entry!r} is no group of objects and no category"
+                        f"{near_match(entry, known)}; there are {', '.join(known)}."
+                    )
