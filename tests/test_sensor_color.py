@@ -152,6 +152,17 @@ def test_lateral_colour_moves_red_and_blue_by_their_magnification() -> None:
     np.testing.assert_allclose(position, [153 * 1.01, 153, 153 * 0.995], atol=0.02)
 
 
+def test_blur_is_a_gaussian_that_keeps_the_light() -> None:
+    image = np.zeros((40, 61, 3), np.float32)
+    image[20, 30] = 100.0
+    out = light(image, blur=1.7)
+    y, x = np.mgrid[:40, :61]
+    density = np.exp(-((y - 20) ** 2 + (x - 30) ** 2) / (2 * 1.7**2)) / (2 * np.pi * 1.7**2)
+    np.testing.assert_allclose(out[..., 1], 100 * density, atol=0.02)
+    assert out[..., 0].sum(dtype=np.float64) == pytest.approx(100, rel=1e-4)
+    np.testing.assert_allclose(light(flat(0.4, 30, 50), blur=5.0), 0.4, rtol=1e-5)
+
+
 def test_glare_conserves_light_and_spreads_it() -> None:
     image = np.zeros((480, 640, 3), np.float32)
     image[240, 320] = 1000.0

@@ -30,6 +30,7 @@ EVERYTHING: dict[str, Any] = {
     "field_angle_deg": 30,
     "vignetting": [-0.3, 0.02, -0.01],
     "chromatic_aberration": [0.002, {"dist": "uniform", "low": -0.003, "high": -0.001}],
+    "blur": {"dist": "uniform", "low": 0.3, "high": 0.8},
     "bloom": {"dist": "uniform", "low": 0.05, "high": 0.1},
     "bloom_radius": 0.02,
     "veiling_glare": 0.03,

@@ -24,6 +24,7 @@ _FADING: dict[str, float | Vec2 | Vec3] = {
     "field_angle_deg": 0.0,
     "vignetting": (0.0, 0.0, 0.0),
     "chromatic_aberration": (0.0, 0.0),
+    "blur": 0.0,
     "bloom": 0.0,
     "veiling_glare": 0.0,
     "channel_response": (1.0, 1.0, 1.0),

@@ -46,6 +46,7 @@ def check(sensor: SensorRecord) -> None:
         ("read_noise", sensor.read_noise, 0.0, np.inf),
         ("native_scale", sensor.native_scale, 1.0, np.inf),
         ("field_angle", sensor.field_angle, 0.0, 1.5),
+        ("blur", sensor.blur, 0.0, 20.0),
         ("bloom", sensor.bloom, 0.0, 1.0),
         ("bloom_radius", sensor.bloom_radius, 0.0, 0.25),
         ("veiling_glare", sensor.veiling_glare, 0.0, 1.0),

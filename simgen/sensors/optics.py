@@ -1,4 +1,4 @@
-"""What the lens does to light before it reaches the sensor: falloff, lateral colour and glare.
+"""What the lens does to light before it reaches the sensor: falloff, lateral colour, blur and glare.
 
 Everything works on linear light. ``lens_planes`` turns an interleaved image into channel planes, which the later
 kernels can vectorize over.
@@ -53,6 +53,8 @@ def lens_planes(radiance: NDArray[np.float32], gains: NDArray[np.float32], senso
     if sensor.field_angle or any(sensor.vignetting):
         a, b, c = (np.float32(x) for x in sensor.vignetting)
         _vignette(planes, np.float32(np.tan(sensor.field_angle) ** 2), a, b, c)
+    if sensor.blur:
+        planes = _blurred(planes, gaussian_kernel(sensor.blur))
     if sensor.bloom or sensor.veiling_glare:
         glare(planes, sensor.bloom, sensor.bloom_radius, sensor.veiling_glare)
     return planes
