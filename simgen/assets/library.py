@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.assets import bundled, dice, environments, plates, textures
+from simgen.assets import bundled, dice, environments, plates, playing_cards, textures
 from simgen.assets.asset import Asset, Material, Mesh, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
@@ -149,7 +149,10 @@ class Library:
             options = plates.parse(name)
             return plates.plate(name, entry.category, textures.load(entry.path), options, self.texture)
         if entry.path is None:
-            return dice.die(entry.name) if entry.name.startswith(dice.PREFIX) else primitive(entry.category, entry.name)
+            for prefix, make in ((dice.PREFIX, dice.die), (playing_cards.PREFIX, playing_cards.playing_card)):
+                if entry.name.startswith(prefix):
+                    return make(entry.name)
+            return primitive(entry.category, entry.name)
         return load_asset(entry.name, entry.category, entry.path, self.cache_dir, entry.sidecar, entry.parts)
 
 
