@@ -11,6 +11,10 @@ NAMES = ("raster", "tiny")
 def create(name: str = "auto", device: str = "auto") -> Renderer:
     """The renderer called ``name``; "auto" is "raster". Raises RenderError for an unknown name or device."""
     if name in ("auto", "raster"):
+        if device not in ("auto", "cpu"):
+            from simgen.render.cuda import CudaRenderer
+
+            return CudaRenderer(device)
         from simgen.render.raster import RasterRenderer
 
         return RasterRenderer(device)
