@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,23 @@ from simgen.assets.library import Library
 from simgen.config import RenderConfig
 from simgen.errors import RenderError, near_match
 from simgen.generate.calibration import calibrated
+from simgen.generate.compose import Composer, composer
 from simgen.generate.observe import observe
 from simgen.generate.search import search, settled
+from simgen.generate.take import Take
 from simgen.labels.frame import Frame, ObjectTable
 from simgen.labels.keypoints import keypoints
 from simgen.labels.label import label, semantic
 from simgen.physics.simulate import simulate
 from simgen.randomize.sample import categories as category_names
 from simgen.render import create
-from simgen.render.base import Renderer, Snapshot
+from simgen.render.base import Renderer
 from simgen.render.silhouette import Silhouette
-from simgen.render.snapshot import ResolvedScene, camera_at, resolve, snapshot
+from simgen.render.snapshot import ResolvedScene, camera_at, resolve
 from simgen.scene.definition import SceneDefinition
-from simgen.scene.record import CameraRecord, DepthSensorRecord, FrameRecord, SceneRecord
-from simgen.scene.state import SceneState, Simulation
-from simgen.sensors.camera import Exposure, exposure_of, full_silhouettes, see
+from simgen.scene.record import FrameRecord, SceneRecord
+from simgen.scene.state import Simulation
+from simgen.sensors.camera import full_silhouettes, see
 from simgen.sensors.color import sense
 from simgen.sensors.depth import sense_depth
 from simgen.sensors.remap import RemapCache
@@ -117,8 +120,8 @@ def compute_frames(
     scene = resolve(record, library)
     lenses = lenses if lenses is not None else RemapCache()
     places = list(range(len(record.frames))) if wanted is None else list(wanted)
-    for batch in _batches(record, places):
-        yield from _compute(scene, simulation, renderer, passes, categories, batch, lenses)
+    for batch in _batches(scene, simulation, places):
+        yield from _compute(renderer, passes, categories, batch, lenses)
 
 
 def resolve_passes(
@@ -162,108 +165,117 @@ def _result(
     return SceneResult(record, simulation, frames)
 
 
-def _batches(record: SceneRecord, places: Sequence[int]) -> Iterator[list[tuple[int, Exposure]]]:
-    """Runs of at most BATCH places whose renderings have one size, with what to render for each."""
-    batch: list[tuple[int, Exposure]] = []
+def _batches(scene: ResolvedScene, simulation: Simulation, places: Sequence[int]) -> Iterator[list[Take]]:
+    """Runs of at most BATCH frames whose renderings have one layout; those that are composed come alone."""
+    batch: list[Take] = []
     for place in places:
-        exposure = exposure_of(record.frames[place])
-        if batch and (len(batch) == BATCH or exposure.sizes != batch[0][1].sizes):
+        take = Take(scene, simulation, place)
+        if batch and (len(batch) == BATCH or _key(take) != _key(batch[0])):
             yield batch
             batch = []
-        batch.append((place, exposure))
+        batch.append(take)
     if batch:
         yield batch
 
 
+def _key(take: Take) -> tuple[int, ...]:
+    return (take.place if take.composed else -1, *take.exposure.layout)
+
+
 def _compute(
-    scene: ResolvedScene,
-    simulation: Simulation,
     renderer: Renderer,
     passes: Sequence[str],
     categories: Mapping[str, int],
-    places: Sequence[tuple[int, Exposure]],
+    takes: Sequence[Take],
     lenses: RemapCache,
 ) -> Iterator[Frame]:
-    moments = [_moment(scene, simulation, place, exposure.labels, passes) for place, exposure in places]
-    frames = [scene.record.frames[place] for place, _ in places]
-    rendered = _rendered(passes, frames)
-    if scene.record.keypoints and "depth" not in rendered:
-        rendered.append("depth")
-    apart = "rgb" in passes and places[0][1].colour is not None
-    if apart:
-        if not _lit(passes, frames):
-            rendered.remove("rgb")
-        fine = [_moment(scene, simulation, place, e.colour, ()) for place, e in places if e.colour is not None]
-        colours = renderer.render([moment for _, moment in fine], ["rgb"]).images["rgb"]
-    buffers = renderer.render([moment for _, moment in moments], rendered).images
-    for b, ((place, exposure), (state, moment)) in enumerate(zip(places, moments, strict=True)):
-        labels = {name: buffer[b] for name, buffer in buffers.items()}
+    frames = [take.frame for take in takes]
+    labelled, measured = _rendered(takes[0], passes, frames)
+    composed = composer(renderer, takes[0]) if takes[0].composed else None
+    render = _composed(composed) if composed is not None else partial(_render, renderer, takes)
+    labels = render("labels", labelled)
+    beside = render("measured", measured) if measured else labels
+    colours = render("colour", ["rgb"]) if takes[0].exposure.apart and "rgb" in passes else None
+    for b, take in enumerate(takes):
+        exposure = take.exposure
+        seen = {name: buffer[b] for name, buffer in labels.items()}
+        sensed = {}
         if "depth_sensor" in passes:
-            labels["depth_sensor"] = _measured(frames[b].depth_sensor, labels, moment)
-        images = see(exposure, labels, colours[b] if apart else None, lenses)
-        silhouettes = full_silhouettes(renderer, moment, exposure.camera, lenses)
-        yield _frame(scene, place, state, images, silhouettes, passes, categories)
+            near = {name: buffer[b] for name, buffer in beside.items()}
+            sensed["depth_sensor"] = _measured(take, near)
+        images = see(exposure, seen, None if colours is None else colours["rgb"][b], sensed, lenses)
+        if composed is not None:
+            silhouettes = composed.silhouettes(lenses)
+        else:
+            silhouettes = full_silhouettes(renderer, take.shoot(exposure.labels)(0.0), exposure.camera, lenses)
+        yield _frame(take, images, silhouettes, passes, categories, composed)
 
 
-def _rendered(passes: Sequence[str], frames: Sequence[FrameRecord]) -> list[str]:
-    """What to render for ``passes``. Labels come from the id buffer, whether it is stored or not."""
+def _render(renderer: Renderer, takes: Sequence[Take], camera: str, passes: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """``passes`` of all ``takes`` by the camera of their exposures called ``camera``."""
+    moments = [take.shoot(getattr(take.exposure, camera), passes)(0.0) for take in takes]
+    return renderer.render(moments, passes).images
+
+
+def _composed(composer: Composer) -> Callable[[str, Sequence[str]], dict[str, NDArray[Any]]]:
+    """As ``_render``, of the frame that is composed alone."""
+
+    def render(camera: str, passes: Sequence[str]) -> dict[str, NDArray[Any]]:
+        images = composer.render(camera, passes)
+        return {name: image[None] for name, image in images.items()}
+
+    return render
+
+
+def _rendered(take: Take, passes: Sequence[str], frames: Sequence[FrameRecord]) -> tuple[list[str], list[str]]:
+    """What to render for ``passes`` by the camera for labels, and by that of the depth sensor if it has its own.
+
+    Labels come from the id buffer, whether it is stored or not.
+    """
     wanted = [name for name in passes if name not in _DERIVED] + ["instance"]
+    if take.exposure.apart and "rgb" in wanted:
+        wanted.remove("rgb")
+    if take.scene.record.keypoints:
+        wanted.append("depth")
+    measured = []
     if "depth_sensor" in passes:
-        wanted += ["depth"] + ["normal"] * any(frame.depth_sensor is not None for frame in frames)
-        wanted += ["rgb"] * _lit(passes, frames)
-    return list(dict.fromkeys(wanted))
+        measured = ["depth"] + ["normal"] * any(frame.depth_sensor is not None for frame in frames)
+        measured += ["rgb"] * _lit(frames)
+        if not take.exposure.beside:
+            wanted, measured = [*wanted, *measured], []
+    return list(dict.fromkeys(wanted)), measured
 
 
-def _lit(passes: Sequence[str], frames: Sequence[FrameRecord]) -> bool:
+def _lit(frames: Sequence[FrameRecord]) -> bool:
     """Whether a depth sensor has to know how bright surfaces are."""
-    return "depth_sensor" in passes and any(f.depth_sensor is not None and f.depth_sensor.min_signal for f in frames)
+    return any(frame.depth_sensor is not None and frame.depth_sensor.min_signal for frame in frames)
 
 
-def _measured(
-    sensor: DepthSensorRecord | None, labels: Mapping[str, NDArray[Any]], moment: Snapshot
-) -> NDArray[np.uint16]:
+def _measured(take: Take, images: Mapping[str, NDArray[Any]]) -> NDArray[np.uint16]:
     """What a depth sensor measures, before the lens; nothing without one."""
+    sensor = take.frame.depth_sensor
     if sensor is None:
-        return np.zeros(labels["depth"].shape, np.uint16)
-    return sense_depth(labels["depth"], sensor, moment.camera.K, labels.get("normal"), labels.get("rgb"))
-
-
-def _moment(
-    scene: ResolvedScene, simulation: Simulation, place: int, camera: CameraRecord, passes: Sequence[str]
-) -> tuple[SceneState, Snapshot]:
-    """The state of a frame and its snapshot by ``camera``, with its neighbours in time where motion is asked for."""
-    frames = scene.record.frames
-    frame = replace(frames[place], camera=camera)
-    state = simulation.at(frame.time)
-    before = after = None
-    view = [other for other in frames if other.view == frame.view]
-    if "flow_backward" in passes:
-        before = max((other for other in view if other.time < frame.time), key=lambda f: f.time, default=None)
-    if "flow_forward" in passes:
-        after = min((other for other in view if other.time > frame.time), key=lambda f: f.time, default=None)
-    return state, snapshot(scene, state, frame, _at(simulation, before), _at(simulation, after))
-
-
-def _at(simulation: Simulation, frame: FrameRecord | None) -> tuple[SceneState, FrameRecord] | None:
-    return None if frame is None else (simulation.at(frame.time), frame)
+        return np.zeros(images["depth"].shape, np.uint16)
+    K = take.shoot(take.exposure.measured)(0.0).camera.K
+    return sense_depth(images["depth"], sensor, K, images.get("normal"), images.get("rgb"))
 
 
 def _frame(
-    scene: ResolvedScene,
-    place: int,
-    state: SceneState,
+    take: Take,
     images: dict[str, NDArray[Any]],
     silhouettes: Sequence[Silhouette],
     passes: Sequence[str],
     categories: Mapping[str, int],
+    composed: Composer | None,
 ) -> Frame:
-    record, frame = scene.record, scene.record.frames[place]
+    scene, state, record, frame = take.scene, take.state, take.scene.record, take.frame
     camera = camera_at(record, state, frame.camera)
     instance = images["instance"]
     objects = label(record, scene.assets, state, camera, instance, silhouettes, categories)
     points = None
     if record.keypoints:
-        points = keypoints(record, objects, frame.camera, camera.K, images["depth"], instance)
+        rolling = composed.poses if composed is not None and composed.bands.count > 1 else None
+        points = keypoints(record, objects, frame.camera, camera.K, images["depth"], instance, rolling)
         points = points if points.name else None
     stored: dict[str, NDArray[Any]] = {}
     for name in passes:
@@ -274,7 +286,7 @@ def _frame(
         else:
             stored[name] = images[name]
     return Frame(
-        index=record.scene * len(record.frames) + place,
+        index=record.scene * len(record.frames) + take.place,
         scene=record.scene,
         view=frame.view,
         time=frame.time,
@@ -287,6 +299,9 @@ def _frame(
         draws=_merged(record, frame),
         distortion_model=frame.camera.distortion_model,
         keypoints=points,
+        exposure=take.shutter.exposure,
+        readout=take.shutter.readout,
+        group=frame.view if frame.group is None else frame.group,
     )
 
 

@@ -74,3 +74,12 @@ class Frame:
     distortion_model: str = "radial_tangential"
     keypoints: KeypointTable | None = None
     """None when no object has keypoints."""
+    exposure: float = 0.0  # seconds for which each row collects light
+    readout: float = 0.0
+    """Seconds from the middle of the first row's exposure to that of the last one's; ``time`` is in the middle.
+
+    Every image and mask shows each row at its own time; ``T_world_cam``, ``T_cam_obj`` and ``T_world_obj`` are at
+    ``time``. Keypoints are where their row sees them, ``xyz`` in the camera frame of that row's time."""
+    group: int = -1
+    """Number of the placement in the scene that this view shares with other cameras of a rig; ``view`` if it is alone.
+    -1: not told."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +15,10 @@ from simgen.randomize.draw import Draw
 from simgen.randomize.poses import rotation_from_rpy
 from simgen.randomize.robot import BODY
 from simgen.randomize.surfaces import pose_of
+from simgen.scene.camera_record import TwistRecord
 from simgen.scene.definition import CameraDefinition
-from simgen.scene.record import CameraRecord
+from simgen.scene.exposure_definition import MotionDefinition
+from simgen.scene.record import CameraRecord, Vec3
 from simgen.scene.sensor_definition import COEFFICIENTS, DistortionDefinition
 
 Model = Literal["radial_tangential", "fisheye"]
@@ -29,30 +33,89 @@ _NAMES = {
 
 def camera(name: str, definition: CameraDefinition, width: int, height: int, draw: Draw) -> CameraRecord:
     """One placement of a camera; ``draw`` is that of the view."""
-    names = (*_NAMES[definition.kind], *_focal_setting(definition), "shift")
+    names = _NAMES[definition.kind]
     if definition.rpy_deg is not None and definition.kind != "shell":
         names = (*names, "rpy_deg")
     drawn = {key: draw.one("camera", f"{name}.{key}", getattr(definition, key), label=key) for key in names}
-    model, coefficients = _distortion(name, definition.distortion, draw)
-    fx, fy, cx, cy = _intrinsics(name, definition, drawn, model, coefficients, width, height)
     linked = definition.kind == "link"
     return CameraRecord(
         name=name,
         width=width,
         height=height,
-        fx=fx,
-        fy=fy,
-        cx=cx + drawn["shift"][0] * width,
-        cy=cy + drawn["shift"][1] * height,
         pose=pose_of(_pose(definition.kind, drawn)),
         body=BODY if linked else None,
         link=definition.link if linked else None,
-        distortion=coefficients,
-        near=definition.near,
-        far=definition.far,
-        distortion_model=model,
-        render_scale=definition.distortion.render_scale,
+        travel=_travel(name, definition.motion, draw),
+        **_optics(name, definition, width, height, draw),
     )
+
+
+def rigged(name: str, definition: CameraDefinition, carrier: CameraRecord, draw: Draw, still: Draw) -> CameraRecord:
+    """The camera called ``name`` on the rig of ``carrier``; ``draw`` is that of the view, ``still`` of the scene."""
+    T = np.eye(4)
+    T[:3, 3] = still.one("camera", f"{name}.position", definition.position)
+    if definition.rpy_deg is not None:
+        T[:3, :3] = rotation_from_rpy(still.one("camera", f"{name}.rpy_deg", definition.rpy_deg))
+    placed = replace(carrier, name=name, mount=pose_of(T))
+    width, height = carrier.width, carrier.height
+    if definition.optics == "own":
+        return replace(placed, **_optics(name, definition, width, height, draw))
+    shift = draw.one("camera", f"{name}.shift", definition.shift, label=f"{name}.shift")
+    return replace(placed, cx=carrier.cx + shift[0] * width, cy=carrier.cy + shift[1] * height)
+
+
+def _optics(name: str, definition: CameraDefinition, width: int, height: int, draw: Draw) -> dict[str, Any]:
+    """The fields of a record that say how a camera looks, not from where."""
+    names = (*_focal_setting(definition), "shift")
+    drawn = {key: draw.one("camera", f"{name}.{key}", getattr(definition, key), label=key) for key in names}
+    model, coefficients = _distortion(name, definition.distortion, draw)
+    fx, fy, cx, cy = _intrinsics(name, definition, drawn, model, coefficients, width, height)
+    return {
+        "fx": fx,
+        "fy": fy,
+        "cx": cx + drawn["shift"][0] * width,
+        "cy": cy + drawn["shift"][1] * height,
+        "distortion": coefficients,
+        "near": definition.near,
+        "far": definition.far,
+        "distortion_model": model,
+        "render_scale": definition.distortion.render_scale,
+        "label_scale": definition.distortion.label_scale,
+    }
+
+
+def _travel(name: str, motion: MotionDefinition, draw: Draw) -> TwistRecord | None:
+    """The motion of a view through the scene's time; None when it stands still."""
+    linear, angular = (
+        (0.0, 0.0, 0.0) if part is None else draw.one("camera", f"{name}.{key}", part, label=key)
+        for key, part in (("velocity", motion.velocity), ("angular_velocity_deg", motion.angular_velocity_deg))
+    )
+    if not any(linear) and not any(angular):
+        return None
+    return TwistRecord(_floats(linear), _radians(angular))
+
+
+def shake(source: str, motion: MotionDefinition, time: float, draw: Draw) -> TwistRecord | None:
+    """The motion about one frame of the view called ``source``; ``draw`` is that of the frame."""
+    strength = draw.strengths["camera"]
+    linear, angular = (
+        (0.0, 0.0, 0.0) if part is None else draw.whole("camera", f"{source}.{key}", part, label=key)
+        for key, part in (("shake", motion.shake), ("angular_shake_deg", motion.angular_shake_deg))
+    )
+    linear, angular = tuple(v * strength for v in linear), tuple(v * strength for v in angular)
+    if not any(linear) and not any(angular):
+        return None
+    return TwistRecord(_floats(linear), _radians(angular), time)
+
+
+def _floats(values: Sequence[float]) -> Vec3:
+    x, y, z = values
+    return float(x), float(y), float(z)
+
+
+def _radians(degrees: Sequence[float]) -> Vec3:
+    x, y, z = degrees
+    return math.radians(x), math.radians(y), math.radians(z)
 
 
 def _focal_setting(definition: CameraDefinition) -> tuple[str, ...]:

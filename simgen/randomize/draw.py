@@ -50,6 +50,14 @@ class Draw:
         self.note(factor, label or name, value)
         return value
 
+    def whole(self, factor: str, name: str, distribution: Distribution, label: str | None = None) -> Value:
+        """As ``one``, at full strength: for effects that fade from none, not from their nominal value."""
+        value = distribution.nominal
+        if distribution.uniforms:
+            value = distribution.value(self.uniforms(factor, name, 1, distribution.uniforms, distribution.coins)[0])
+        self.note(factor, label or name, value)
+        return value
+
     def many(self, factor: str, name: str, distribution: Distribution, n: int) -> list[Value]:
         """A value for each of ``n`` items in order; those of the first items do not depend on ``n``."""
         if distribution.uniforms:

@@ -7,6 +7,7 @@ and strength and on nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ import numpy as np
 from simgen.config.schema import RenderConfig
 from simgen.randomize import content
 from simgen.randomize.appearance import Pools, materials
-from simgen.randomize.camera import camera
+from simgen.randomize.camera import camera, rigged, shake
 from simgen.randomize.content import items
 from simgen.randomize.depth_sensor import depth_sensor
 from simgen.randomize.design import Designs
 from simgen.randomize.draw import Draw
+from simgen.randomize.exposure import aperture, shutter
 from simgen.randomize.factors import FACTORS
 from simgen.randomize.lighting import environment, lamps
 from simgen.randomize.physics import properties
@@ -28,7 +30,7 @@ from simgen.randomize.robot import robot
 from simgen.randomize.sensor import sensor
 from simgen.randomize.surfaces import Support, surface
 from simgen.randomize.trace_sensors import trace_sensors
-from simgen.scene.definition import CameraDefinition, Distractor, Group, KeypointTemplate
+from simgen.scene.definition import Distractor, Group, KeypointTemplate
 from simgen.scene.record import BodyRecord, CameraRecord, Draws, FrameRecord, SceneRecord, Vec3, WorldRecord
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def take(
     config: RenderConfig, seed: int, scene: int, view: int, candidate: int = 0, number: int = 0
 ) -> tuple[CameraRecord, Draws]:
     """The camera of a view, and its draws, as ``sample`` gives them with ``number`` in the view's place of takes."""
-    name, k = [(name, k) for name, part in config.scene.cameras.items() for k in range(part.views)][view]
+    name, k = [(name, k) for name in config.scene.cameras for k in range(config.scene.views_of(name))][view]
     return _place(config, _draw(config, seed, scene, 0, candidate), name, k, number)
 
 
@@ -125,7 +127,11 @@ def _draw(config: RenderConfig, seed: int, scene: int, attempt: int, candidate: 
 def _place(config: RenderConfig, draw: Draw, name: str, k: int, number: int) -> tuple[CameraRecord, Draws]:
     """View ``k`` of the camera called ``name``."""
     part = config.scene.cameras[name]
-    placing = draw.at(k, draw.scene * part.views + k, take=number)
+    placing = draw.at(k, draw.scene * config.scene.views_of(name) + k, take=number)
+    if part.of is not None:
+        carrier, log = _place(config, draw, part.of, k, number)
+        mounted = rigged(name, part, carrier, placing, draw)
+        return mounted, {**log, "camera": {**log["camera"], **placing.log.get("camera", {})}}
     return camera(name, part, config.image.width, config.image.height, placing), placing.log
 
 
@@ -172,22 +178,55 @@ def _objects(
 def _frames(config: RenderConfig, draw: Draw, takes: Sequence[int]) -> tuple[FrameRecord, ...]:
     """All views at the first time, then all at the next. A view keeps its camera; each frame has its own sensor."""
     definition = config.scene
-    times = definition.time.frames
-    views: list[tuple[str, CameraDefinition, CameraRecord, Draws]] = []
-    for name, part in definition.cameras.items():
-        for k in range(part.views):
+    views: list[tuple[str, int, CameraRecord, Draws]] = []
+    for name in definition.cameras:
+        for k in range(definition.views_of(name)):
             number = takes[len(views)] if takes else 0
-            views.append((f"{name}.{k}", part, *_place(config, draw, name, k, number)))
+            views.append((name, k, *_place(config, draw, name, k, number)))
+    first = {name: view for view, (name, k, *_) in reversed(list(enumerate(views))) if k == 0}
+    carriers = {part.of for part in definition.cameras.values() if part.of is not None}
     frames = []
-    for time in range(times):
-        for view, (source, part, where, log) in enumerate(views):
-            place = draw.scene * part.views + int(source.rpartition(".")[2])
-            taking = draw.at(time, place * times + time, {source: where.name})
-            look = sensor(source, where.name, definition.sensor, taking, draw)
-            depth = depth_sensor(source, part.depth_sensor, taking) if part.depth_sensor.given else None
-            draws = {**log, **taking.log}
-            frames.append(FrameRecord(view, time / definition.time.rate, where, look, draws, depth))
+    for number in range(definition.time.frames):
+        for view, (name, k, where, log) in enumerate(views):
+            carrier = definition.cameras[name].of or name
+            taken = _taken(config, draw, number, name, k, where, log)
+            group = first[carrier] + k if carrier in carriers else None
+            frames.append(replace(taken, view=view, group=group))
     return tuple(frames)
+
+
+def _taken(
+    config: RenderConfig, draw: Draw, number: int, name: str, k: int, where: CameraRecord, log: Draws
+) -> FrameRecord:
+    """The frame number ``number`` in time of view ``k`` of camera ``name``, which is ``where`` and drew ``log``."""
+    definition = config.scene
+    part, time = definition.cameras[name], number / definition.time.rate
+    carrier = definition.cameras[part.of] if part.of is not None else part
+    lead = part.of if part.of is not None and part.optics == "shared" else name
+    sources = {f"{camera}.{k}": camera for camera in dict.fromkeys((name, lead, part.of or name))}
+    place = draw.scene * definition.views_of(name) + k
+    taking = draw.at(number, place * definition.time.frames + number, sources)
+    source, led = f"{name}.{k}", f"{lead}.{k}"
+    look = sensor(led, lead, definition.sensor, taking, draw)
+    if lead != name:
+        # The same light and settings, but noise of its own.
+        own = sensor(source, name, definition.sensor, replace(taking, log={}), draw)
+        look = replace(look, noise_seed=own.noise_seed, fixed_pattern_seed=own.fixed_pattern_seed)
+        taking.note("sensor", "noise_seed", own.noise_seed)
+    depth = depth_sensor(source, part.depth_sensor, taking) if part.depth_sensor.given else None
+    shaken = shake(f"{part.of or name}.{k}", carrier.motion, time, taking)
+    opened = shutter(led, definition.cameras[lead].shutter, taking)
+    focused = aperture(led, definition.cameras[lead], where, log, taking)
+    return FrameRecord(
+        0,
+        time,
+        where if shaken is None else replace(where, shake=shaken),
+        look,
+        {factor: {**log.get(factor, {}), **taking.log.get(factor, {})} for factor in {**log, **taking.log}},
+        depth,
+        opened,
+        focused,
+    )
 
 
 def _keypoints(

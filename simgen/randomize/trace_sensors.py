@@ -16,6 +16,7 @@ from simgen.randomize.draw import Draw
 from simgen.randomize.poses import rotation_from_rpy
 from simgen.randomize.robot import BODY
 from simgen.randomize.surfaces import pose_of
+from simgen.scene.camera_pose import pose_on_carrier
 from simgen.scene.lidar_presets import PRESETS
 from simgen.scene.pose import Pose
 from simgen.scene.record import CameraRecord, FrameRecord
@@ -100,6 +101,8 @@ def _sensor(drawn: _Drawn, definition: TraceSensorDefinition, cameras: Mapping[s
     if definition.camera is not None:
         camera = cameras[definition.camera]
         body, link, base = camera.body, camera.link, camera.pose
+        if camera.mount is not None:
+            base = pose_of(pose_on_carrier(camera, 0.0, shaken=False))
     if definition.kind == "encoders":
         record = EncoderRecord(_clock(drawn, definition), **drawn.errors("encoders", definition.encoders))
         return MountedSensor(drawn.name, body, encoder=_seeded(record, drawn))

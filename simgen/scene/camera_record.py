@@ -25,8 +25,8 @@ class ShutterRecord:
     """When light is collected. The default is an instant.
 
     Each row of the image collects light for ``exposure`` seconds; the middle of the last row's exposure comes
-    ``readout`` seconds after that of the first one's (negative: the last row is first), and the time of the frame is in
-    the middle of both. Colour is the mean of ``samples`` instants of each row's exposure. Labels, one and all, are those
+    ``readout`` seconds after that of the first one's (negative: the last row is first), and the time of the frame is
+    half way between. Colour is the mean of ``samples`` instants of each row's exposure. Labels, one and all, are those
     of the middle of the row's exposure; poses that stand for the whole frame are those at its time.
     """
 

@@ -15,6 +15,13 @@ from math import isfinite
 from typing import Any
 
 from simgen.errors import ConfigError, near_match
+from simgen.scene.exposure_definition import (
+    ApertureDefinition,
+    MotionDefinition,
+    ShutterDefinition,
+    check_focus,
+    check_shutter,
+)
 from simgen.scene.fields import number, varies, vector, word, words
 from simgen.scene.sensor_definition import (
     DepthSensorDefinition,
@@ -277,6 +284,10 @@ class CameraDefinition:
     "link": rides on ``link`` of the robot at ``position``, ``rpy_deg`` in the link's frame; it looks along its z, x to
     the right, y down. ``views`` placements are drawn per scene and held through its time.
 
+    "rig": is mounted on camera ``of`` at ``position``, ``rpy_deg`` in that camera's frame (x right, y down, z forward),
+    drawn once a scene: it has the other's views and moves with it. With ``optics`` "shared" it has the other's lens,
+    sensor and shutter, too, but for its own ``shift``, noise and depth sensor; with "own" those given here.
+
     The focal length follows from ``hfov_deg``, the horizontal field of view (of a "fisheye" with its distortion, else
     without), or from ``focal_mm`` on a sensor ``sensor_width_mm`` wide, or is given by ``intrinsics``, which are scaled
     to the size of the image. ``shift`` moves the principal point, as a share of the image's width and height.
@@ -284,7 +295,7 @@ class CameraDefinition:
     ``distortion``.
     """
 
-    kind: str = word("shell", "shell", "fixed", "link")
+    kind: str = word("shell", "shell", "fixed", "link", "rig")
     views: int = number(1, low=1, high=10_000)
     target: Any = varies("vec3", [0.0, 0.0, 0.0])
     radius: Any = varies("number", 1.0, above=0)
@@ -294,6 +305,9 @@ class CameraDefinition:
     position: Any = varies("vec3", [0.0, 0.0, 0.0])
     rpy_deg: Any = varies("vec3", None)
     link: str | None = None
+    of: str | None = None
+    optics: str = word("shared", "shared", "own")
+    motion: MotionDefinition = field(default_factory=MotionDefinition)
     hfov_deg: Any = varies("number", 55.0, above=0, high=170)
     focal_mm: Any = varies("number", None, above=0)
     sensor_width_mm: float = number(36.0, above=0)
@@ -301,6 +315,8 @@ class CameraDefinition:
     shift: Any = varies("vec2", [0.0, 0.0], low=-0.5, high=0.5)
     distortion: DistortionDefinition = field(default_factory=DistortionDefinition)
     calibration: str | None = None
+    shutter: ShutterDefinition = field(default_factory=ShutterDefinition)
+    aperture: ApertureDefinition = field(default_factory=ApertureDefinition)
     depth_sensor: DepthSensorDefinition = field(default_factory=DepthSensorDefinition)
     near: float = number(0.01, above=0)
     far: float = number(100.0, above=0)
@@ -352,7 +368,12 @@ class SceneDefinition:
     @property
     def views(self) -> int:
         """Images of the scene at one time."""
-        return sum(camera.views for camera in self.cameras.values())
+        return sum(self.views_of(name) for name in self.cameras)
+
+    def views_of(self, name: str) -> int:
+        """Placements of the camera called ``name``; those on a rig have the views of the camera that carries them."""
+        camera = self.cameras[name]
+        return self.cameras[camera.of].views if camera.kind == "rig" and camera.of else camera.views
 
 
 def check(scene: SceneDefinition, where: str = "scene") -> None:
@@ -442,10 +463,33 @@ def _check_camera(camera: CameraDefinition, scene: SceneDefinition, where: str) 
         raise ConfigError(f"{where} rides on a link, but {missing}.")
     if camera.calibration is not None and (camera.intrinsics.given or camera.distortion.given):
         raise ConfigError(f"{where}.calibration gives intrinsics and distortion; leave these out, or the calibration.")
+    if camera.kind == "rig":
+        _check_rig(camera, scene, where)
+    elif camera.of is not None:
+        raise ConfigError(f'{where}.of is for cameras of kind "rig", and this one is "{camera.kind}"; leave it out.')
+    check_shutter(camera.shutter, scene.time.frames, scene.time.rate, f"{where}.shutter")
+    aimed = camera.kind == "shell" or (camera.kind == "fixed" and camera.rpy_deg is None)
+    check_focus(camera.aperture, aimed, f"{where}.aperture")
     check_lens(camera.intrinsics, camera.distortion, where)
     check_depth_sensor(camera.depth_sensor, f"{where}.depth_sensor")
     if camera.near >= camera.far:
         raise ConfigError(f"{where}: near {camera.near} is not below far {camera.far}.")
+
+
+def _check_rig(camera: CameraDefinition, scene: SceneDefinition, where: str) -> None:
+    others = {name: other for name, other in scene.cameras.items() if other is not camera}
+    if camera.of not in others:
+        known = ", ".join(others) or "none"
+        hint = near_match(str(camera.of), others)
+        raise ConfigError(f"{where}.of: there is no other camera {camera.of!r}{hint}; there are: {known}.")
+    if others[camera.of].kind == "rig":
+        raise ConfigError(f"{where}.of: {camera.of} is on a rig itself; mount both on {others[camera.of].of}.")
+    if camera.views not in (1, others[camera.of].views):
+        raise ConfigError(f"{where}.views: it has those of {camera.of}, {others[camera.of].views}; leave them out.")
+    if camera.motion != MotionDefinition():
+        raise ConfigError(f"{where}.motion: it moves with {camera.of}; give the motion there.")
+    if scene.targets or scene.require:
+        raise ConfigError(f"{where}: cameras of a rig cannot be drawn for targets one by one; leave these or the rig.")
 
 
 def _check_sensor(name: str, sensor: TraceSensorDefinition, scene: SceneDefinition, where: str) -> None:
@@ -457,6 +501,10 @@ def _check_sensor(name: str, sensor: TraceSensorDefinition, scene: SceneDefiniti
         known = ", ".join(scene.cameras)
         hint = near_match(sensor.camera, scene.cameras)
         raise ConfigError(f"{where}.camera: there is no camera {sensor.camera!r}{hint}; there are: {known}.")
+    if sensor.camera is not None and scene.cameras[scene.cameras[sensor.camera].of or sensor.camera].motion.travels:
+        raise ConfigError(
+            f"{where} cannot ride on {sensor.camera}, which moves by itself; a link of a robot can carry it."
+        )
     groups = {**scene.objects, **scene.distractors}
     if sensor.body is not None and sensor.body.rpartition("_")[0] not in groups:
         known = ", ".join(f"{group}_00" for group in groups) or "none"

@@ -6,6 +6,7 @@ Renderers know pinhole cameras only. ``exposure_of`` says which to render for a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from simgen.render.base import Renderer, Snapshot
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 from simgen.scene.record import CameraRecord, FrameRecord
+from simgen.sensors.exposing import Rows, window_of
 from simgen.sensors.lens import COEFFICIENTS, Lens, project
 from simgen.sensors.optics import downsample
 from simgen.sensors.remap import Pinhole, Remap, RemapCache, distort, padded_camera, remap_table
@@ -30,31 +32,42 @@ _OUTLINE = 65
 
 @dataclass(frozen=True)
 class Exposure:
-    """What to render for a frame of ``camera``: the pinhole camera of its ``labels``, and of its ``colour``.
+    """What to render for a frame of ``camera``: pinhole cameras of its ``labels``, its ``colour`` and its depth sensor.
 
-    ``native`` is ``camera`` at the resolution in which its sensor takes colour; None: that of the image. Then colour
-    comes with the labels in one rendering, and ``colour`` is None.
+    ``native`` is ``camera`` at the resolution in which its sensor takes colour. A depth sensor measures what
+    ``measured`` sees, at the image's own resolution. Cameras that are equal are one rendering.
     """
 
     camera: CameraRecord
+    native: CameraRecord
     labels: CameraRecord
-    native: CameraRecord | None = None
-    colour: CameraRecord | None = None
+    colour: CameraRecord
+    measured: CameraRecord
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Width and height of each rendering; frames of equal sizes can be rendered together."""
-        second = () if self.colour is None else (self.colour.width, self.colour.height)
-        return (self.labels.width, self.labels.height, *second)
+    def apart(self) -> bool:
+        """Whether colour takes a rendering of its own."""
+        return self.colour != self.labels
+
+    @property
+    def beside(self) -> bool:
+        """Whether a depth sensor takes a rendering of its own."""
+        return self.measured != self.labels
+
+    @property
+    def layout(self) -> tuple[int, ...]:
+        """Which renderings there are, and of what size; frames of equal layouts can be rendered together."""
+        sizes = (size for c in (self.labels, self.colour, self.measured) for size in (c.width, c.height))
+        return (self.apart, self.beside, *sizes)
 
 
 def exposure_of(frame: FrameRecord) -> Exposure:
     """What to render for ``frame``. A pinhole camera at its own resolution is rendered as it is."""
     camera = frame.camera
-    if frame.sensor.native_scale <= 1:
-        return Exposure(camera, undistorted(camera))
-    native = at_resolution(camera, frame.sensor.native_scale)
-    return Exposure(camera, undistorted(camera), native, undistorted(native))
+    native = camera if frame.sensor.native_scale <= 1 else at_resolution(camera, frame.sensor.native_scale)
+    return Exposure(
+        camera, native, undistorted(camera, camera.label_scale), undistorted(native), undistorted(camera)
+    )  # fmt: skip
 
 
 def at_resolution(camera: CameraRecord, scale: float) -> CameraRecord:
@@ -81,12 +94,15 @@ def lens_of(camera: CameraRecord) -> Lens:
     )
 
 
-def undistorted(camera: CameraRecord) -> CameraRecord:
-    """The pinhole camera whose image covers what ``camera`` sees; ``camera`` itself when its lens does not distort."""
+def undistorted(camera: CameraRecord, finer: float = 1.0) -> CameraRecord:
+    """The pinhole camera whose image covers what ``camera`` sees; ``camera`` itself when its lens does not distort.
+
+    Its focal length is ``finer`` times the ``render_scale`` of the lens's.
+    """
     lens = lens_of(camera)
     if not lens.distorts:
         return camera
-    source = _source(lens, camera.render_scale)
+    source = _source(lens, camera.render_scale * finer)
     return replace(
         camera,
         width=source.width,
@@ -100,48 +116,80 @@ def undistorted(camera: CameraRecord) -> CameraRecord:
     )
 
 
-def see(exposure: Exposure, labels: Images, colour: NDArray[np.float32] | None, lenses: RemapCache) -> Images:
+def see(
+    exposure: Exposure, labels: Images, colour: NDArray[np.float32] | None, measured: Images, lenses: RemapCache
+) -> Images:
     """The passes in the image (H, W[, C]) of what was rendered for ``exposure``.
 
-    ``labels`` are the passes of its first rendering; ``colour`` that of its second, averaged down to the image's size.
+    ``labels`` are the passes that its camera of that name has rendered, and ``measured`` those of that one; ``colour``,
+    where it was rendered apart, is averaged down to the image's size.
     """
-    camera = exposure.camera
-    images = _through_lens(labels, camera, lenses)
-    if colour is not None and exposure.native is not None:
-        fine = _through_lens({"rgb": colour}, exposure.native, lenses)["rgb"]
-        images["rgb"] = downsample(fine, camera.width, camera.height)
+    camera, native = exposure.camera, exposure.native
+    images = _through_lens(labels, camera, camera.label_scale, lenses)
+    images |= _through_lens(measured, camera, 1.0, lenses)
+    if colour is not None:
+        fine = _through_lens({"rgb": colour}, native, 1.0, lenses)["rgb"]
+        images["rgb"] = fine if native is camera else downsample(fine, camera.width, camera.height)
     return images
+
+
+def image_rows(camera: CameraRecord, of: CameraRecord, finer: float = 1.0) -> Rows:
+    """Which row of the image of ``camera`` each pixel of a rendering belongs to, centred on whole numbers.
+
+    The rendering is that of ``undistorted(of, finer)``; ``of`` is ``camera`` at any resolution. Where the lens does not
+    reach, the row is beyond the image.
+    """
+    lens = lens_of(of)
+    scale = camera.height / of.height
+
+    def rows(x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
+        if not lens.distorts:
+            seen = np.arange(y, y + height, dtype=np.float32)[:, None]
+        else:
+            source = _source(lens, of.render_scale * finer)
+            u, v = np.arange(x, x + width), np.arange(y, y + height)
+            rays = np.ones((height, width, 3))
+            rays[..., 0], rays[..., 1] = (u - source.cx) / source.fx, ((v - source.cy) / source.fy)[:, None]
+            pixels = project(rays.reshape(-1, 3), lens.K, lens.distortion, lens.model)[:, 1].reshape(height, width)
+            beyond = np.where(rays[..., 1] < 0, -1.0, float(of.height))
+            seen = np.where(np.isfinite(pixels), pixels, beyond).astype(np.float32)
+        return np.clip((seen + np.float32(0.5)) * np.float32(scale) - np.float32(0.5), 0, camera.height - 1)
+
+    return rows
 
 
 def full_silhouettes(
     renderer: Renderer, snapshot: Snapshot, camera: CameraRecord, lenses: RemapCache
 ) -> list[Silhouette]:
-    """The full silhouettes in the image of ``camera``; ``snapshot`` is of its ``undistorted`` camera.
+    """The full silhouettes in the image of ``camera``; ``snapshot`` is of its camera for labels."""
+    if not lens_of(camera).distorts:
+        return renderer.silhouettes(snapshot)
+    height = snapshot.camera.height
+    wide = window_of(snapshot, -height, 2 * height, beside=snapshot.camera.width)
+    return warped_silhouettes(renderer.silhouettes(wide), camera, lenses)
 
-    Through a lens, the canvas of three times the image is filled as far as the lens reaches and the canvas of three
-    times the undistorted image goes.
+
+def warped_silhouettes(silhouettes: Sequence[Silhouette], camera: CameraRecord, lenses: RemapCache) -> list[Silhouette]:
+    """What the lens of ``camera`` makes of silhouettes on the canvas of three times the rendering of its labels.
+
+    The canvas of three times the image is filled as far as the lens reaches and the other canvas goes.
     """
     lens = lens_of(camera)
-    if not lens.distorts:
-        return renderer.silhouettes(snapshot)
-    inner = _source(lens, camera.render_scale)
+    table = _table(camera, camera.label_scale, lenses)
+    inner = table.source
     canvas = Pinhole(
         3 * inner.width, 3 * inner.height, inner.fx, inner.fy, inner.cx + inner.width, inner.cy + inner.height
     )
-    wide = replace(snapshot.camera, K=canvas.K, width=canvas.width, height=canvas.height)
-    table = _table(camera, lenses)
-    return [
-        _warped(silhouette, lens, table, canvas) for silhouette in renderer.silhouettes(replace(snapshot, camera=wide))
-    ]
+    return [_warped(silhouette, lens, table, canvas) for silhouette in silhouettes]
 
 
-def _through_lens(images: Images, camera: CameraRecord, lenses: RemapCache) -> Images:
-    return distort(images, _table(camera, lenses)) if lens_of(camera).distorts else dict(images)
+def _through_lens(images: Images, camera: CameraRecord, finer: float, lenses: RemapCache) -> Images:
+    return distort(images, _table(camera, finer, lenses)) if lens_of(camera).distorts else dict(images)
 
 
-def _table(camera: CameraRecord, lenses: RemapCache) -> Remap:
+def _table(camera: CameraRecord, finer: float, lenses: RemapCache) -> Remap:
     lens = lens_of(camera)
-    return lenses.get(lens, _source(lens, camera.render_scale))
+    return lenses.get(lens, _source(lens, camera.render_scale * finer))
 
 
 @lru_cache(maxsize=256)

@@ -4,10 +4,15 @@ A shard is one HDF5 file of N frames, K objects in all and S scenes; stock ``h5p
 
     /frames/{index, scene, view}      (N,) int64, int64, int32    index counts over the dataset
     /frames/time                      (N,) float64                seconds on the clock of its scene
+    /frames/group                     (N,) int32                  the placement in the scene; cameras of a rig share it
     /images/<pass>                    (N, H, W[, C])              one chunk a frame, see IMAGES
     /images/rgb                       (N,) bytes of a file each   when its attribute ``codec`` is png or jpeg
     /camera/{K, distortion, T_world_cam, name}                    (N, 3, 3), (N, 5), (N, 4, 4) float64, (N,) string
     /camera/distortion_model          (N,) string                 radial_tangential or fisheye
+    /camera/exposure                  (N,) float64                seconds for which each row collects light
+    /camera/readout                   (N,) float64                seconds from the middle of the first row's exposure to
+                                      that of the last one's. Row y of H is seen readout * (y / (H - 1) - 1/2) seconds
+                                      after /frames/time; T_world_cam, T_cam_obj and T_world_obj are at /frames/time
     /objects/offsets                  (N + 1,) int64              rows offsets[n]:offsets[n + 1] belong to frame n
     /objects/frame                    (K,) int64                  index of the frame over the dataset
     /objects/<field of ObjectTable>   (K, ...)                    see OBJECTS

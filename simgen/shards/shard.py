@@ -98,6 +98,9 @@ class Shard:
             draws=self.frame_draws(n),
             distortion_model=camera["distortion_model"][n],
             keypoints=self.keypoints(n),
+            exposure=float(camera["exposure"][n]) if "exposure" in camera else 0.0,
+            readout=float(camera["readout"][n]) if "readout" in camera else 0.0,
+            group=int(frames["group" if "group" in frames else "view"][n]),
         )
 
     def objects(self, n: int) -> ObjectTable:

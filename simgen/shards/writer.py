@@ -216,12 +216,15 @@ class ShardWriter:
         self._table("frames/index", np.array([f.index for f in frames], np.int64))
         self._table("frames/scene", np.array([f.scene for f in frames], np.int64))
         self._table("frames/view", np.array([f.view for f in frames], np.int32))
+        self._table("frames/group", np.array([f.group for f in frames], np.int32))
         self._table("frames/time", np.array([f.time for f in frames], np.float64), "s")
         self._table("camera/K", np.array([f.K for f in frames], np.float64), "px")
         self._table(
             "camera/distortion", np.array([f.distortion for f in frames], np.float64), "k1 k2 p1 p2 k3, fisheye: k1-k4"
         )
         self._table("camera/T_world_cam", np.array([f.T_world_cam for f in frames], np.float64), "m")
+        self._table("camera/exposure", np.array([f.exposure for f in frames], np.float64), "s")
+        self._table("camera/readout", np.array([f.readout for f in frames], np.float64), "s")
         self._strings("camera/name", [f.camera for f in frames])
         self._strings("camera/distortion_model", [f.distortion_model for f in frames])
 

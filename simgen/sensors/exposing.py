@@ -1,0 +1,206 @@
+"""Exposures that take time or see through an aperture: several renderings become one image.
+
+Colour is accumulated from instants and points of the opening; labels are read band by band, each row at its time, and
+never blended. Everything happens in the pinhole image that the renderer draws, before the lens: ``rows`` says which row
+of the final image each of its pixels belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgen.render.base import Renderer, Snapshot
+from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
+from simgen.scene.camera_record import ApertureRecord
+from simgen.sensors.aperture import opening_points, seen_from
+from simgen.sensors.shutter import Bands, Instant
+
+Rows = Callable[[int, int, int, int], NDArray[np.float32]]
+"""Image rows of a window (x, y, width, height) of the pinhole image: (height, 1) or (height, width)."""
+
+_ALIGNED = 8
+"""Windows of colour begin at multiples of this row: shading has patterns of pixels that repeat."""
+
+
+def expose_colour(
+    renderer: Renderer,
+    shoot: Callable[[float], Snapshot],
+    instants: Sequence[Instant],
+    aperture: ApertureRecord | None,
+) -> NDArray[np.float32]:
+    """The weighted mean (h, w, 3) of what is seen at ``instants``, from points spread over the ``aperture``."""
+    views = list(_views(instants, aperture))
+    camera = shoot(0.0).camera
+    if len(views) == 1:
+        instant, point = views[0]
+        return _colour(renderer, _from(shoot(instant.time), point, aperture))
+    total = np.zeros((camera.height, camera.width, 3), np.float32)
+    # What is next to a window darkens what is in it: ambient occlusion reaches a fifth of the width at most.
+    margin = -(-camera.width // (10 * _ALIGNED)) * _ALIGNED
+    for instant, point in views:
+        first, last = _needed(instant.weight, camera.height)
+        if first == last:
+            continue
+        top = max((first - margin) // _ALIGNED * _ALIGNED, 0)
+        bottom = min(last + margin, camera.height)
+        part = _colour(renderer, window_of(_from(shoot(instant.time), point, aperture), top, bottom))
+        weight = instant.weight if isinstance(instant.weight, float) else instant.weight[first:last, :, None]
+        total[first:last] += part[first - top : last - top] * weight
+    return total
+
+
+def expose_labels(
+    renderer: Renderer, shoot: Callable[[float], Snapshot], passes: Sequence[str], bands: Bands, rows: Rows
+) -> dict[str, NDArray[Any]]:
+    """``passes`` but colour, (h, w[, C]), each pixel at the time of its image row."""
+    if bands.count == 1:
+        return {name: image[0] for name, image in renderer.render([shoot(0.0)], passes).images.items()}
+    camera = shoot(0.0).camera
+    index = np.broadcast_to(
+        bands.index(rows(0, 0, camera.width, camera.height)), (camera.height, camera.width)
+    )  # fmt: skip
+    out: dict[str, NDArray[Any]] = {}
+    for band, first, last in _spans(index):
+        part = renderer.render([window_of(shoot(bands.time(band)), first, last)], passes).images
+        chosen = index[first:last] == band
+        for name, image in part.items():
+            whole = out.setdefault(name, np.zeros((camera.height, *image.shape[2:]), image.dtype))
+            whole[first:last][chosen] = image[0][chosen]
+    return out
+
+
+def expose_silhouettes(
+    renderer: Renderer, shoot: Callable[[float], Snapshot], bands: Bands, rows: Rows, canvas: bool = False
+) -> list[Silhouette]:
+    """The full silhouettes, each row at its time; rows above and below the image are seen with its first and last.
+
+    With ``canvas`` they are those of the canvas of three times the image, as if that were the image.
+    """
+    if bands.count == 1:
+        moment = shoot(0.0)
+        wide = window_of(moment, -moment.camera.height, 2 * moment.camera.height, beside=moment.camera.width)
+        return renderer.silhouettes(wide if canvas else moment)
+    camera = shoot(0.0).camera
+    width, height = camera.width, camera.height
+    strips: dict[int, list[tuple[int, int, int, NDArray[np.bool_]]]] = {}
+    count = 0
+    for band, first, last in _canvas_spans(bands, rows, width, height):
+        moment = window_of(shoot(bands.time(band)), first, last, beside=width)
+        found = renderer.silhouettes(moment)
+        count = max(count, len(found))
+        for one in found:
+            if one.mask.size:
+                strips.setdefault(one.instance_id, []).append((band, one.x0 - width, one.y0 + first, one.mask))
+    return [
+        _joined(instance, strips[instance], bands, rows, width, height, canvas)
+        if instance in strips
+        else empty_silhouette(instance)
+        for instance in range(1, count + 1)
+    ]
+
+
+def window_of(snapshot: Snapshot, first: int, last: int, beside: int = 0) -> Snapshot:
+    """Rows ``first`` to ``last`` (exclusive) of a snapshot, and ``beside`` columns more on both sides."""
+    camera = snapshot.camera
+    if (first, last, beside) == (0, camera.height, 0):
+        return snapshot
+    K = camera.K.copy()
+    K[0, 2] += beside
+    K[1, 2] -= first
+    background = snapshot.environment.background
+    return replace(
+        snapshot,
+        camera=replace(camera, K=K, width=camera.width + 2 * beside, height=last - first),
+        environment=replace(
+            snapshot.environment, background=None if background is None or beside else background[first:last]
+        ),
+    )
+
+
+def _views(
+    instants: Sequence[Instant], aperture: ApertureRecord | None
+) -> Iterator[tuple[Instant, NDArray[np.float64] | None]]:
+    """Each rendering: an instant and a point of the opening (2,), None for a pinhole."""
+    if aperture is None or aperture.diameter <= 0:
+        for instant in instants:
+            yield instant, None
+        return
+    # As many points in each row's share of the instants as there are samples.
+    held = sum(float(np.max(instant.weight)) > 0 for instant in instants)
+    at_once = max(1.0, min(held, _instants_a_row(instants)))
+    each = max(int(np.ceil(aperture.samples / at_once - 1e-9)), 1)
+    points = opening_points(aperture, each * len(instants))
+    for k, instant in enumerate(instants):
+        for j in range(each):
+            yield Instant(instant.time, instant.weight * (1 / each)), points[k * each + j]
+
+
+def _instants_a_row(instants: Sequence[Instant]) -> float:
+    """How many instants a row is made of."""
+    return 1 / max(float(np.max(instant.weight)) for instant in instants)
+
+
+def _from(snapshot: Snapshot, point: NDArray[np.float64] | None, aperture: ApertureRecord | None) -> Snapshot:
+    if point is None or aperture is None:
+        return snapshot
+    return seen_from(snapshot, float(point[0]), float(point[1]), aperture.focus)
+
+
+def _colour(renderer: Renderer, snapshot: Snapshot) -> NDArray[np.float32]:
+    return np.asarray(renderer.render([snapshot], ["rgb"]).images["rgb"][0], np.float32)
+
+
+def _needed(weight: float | NDArray[np.float32], height: int) -> tuple[int, int]:
+    """The rows of the window in which an instant counts: first, and last + 1."""
+    if isinstance(weight, float):
+        return 0, height
+    held = np.flatnonzero((weight > 0).any(1))
+    return (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
+
+
+def _spans(index: NDArray[np.int32]) -> Iterator[tuple[int, int, int]]:
+    """Each band that there is, with its first row and its last + 1, of the bands (h, w) of pixels."""
+    low, high = index.min(1), index.max(1)
+    for band in range(int(low.min()), int(high.max()) + 1):
+        held = np.flatnonzero((low <= band) & (band <= high))
+        if len(held):
+            yield band, int(held[0]), int(held[-1]) + 1
+
+
+def _canvas_spans(bands: Bands, rows: Rows, width: int, height: int) -> Iterator[tuple[int, int, int]]:
+    """As ``_spans``, on the canvas of three times the image."""
+    # Through a lens rows are bent: columns are looked at here and there, and a few rows more are drawn.
+    columns = np.unique(np.linspace(-width, 2 * width - 1, 33).astype(int))
+    index = np.concatenate([bands.index(rows(int(x), -height, 1, 3 * height)) for x in columns], 1)
+    bent = bool((index != index[:, :1]).any())
+    for band, first, last in _spans(index):
+        more = 4 if bent else 0
+        yield band, max(first - height - more, -height), min(last - height + more, 2 * height)
+
+
+def _joined(
+    instance: int,
+    strips: Sequence[tuple[int, int, int, NDArray[np.bool_]]],
+    bands: Bands,
+    rows: Rows,
+    width: int,
+    height: int,
+    canvas: bool,
+) -> Silhouette:
+    x0, y0 = min(x for _, x, _, _ in strips), min(y for _, _, y, _ in strips)
+    x1 = max(x + mask.shape[1] for _, x, _, mask in strips)
+    y1 = max(y + mask.shape[0] for _, _, y, mask in strips)
+    index = np.broadcast_to(bands.index(rows(x0, y0, x1 - x0, y1 - y0)), (y1 - y0, x1 - x0))
+    covered = np.zeros((y1 - y0, x1 - x0), np.bool_)
+    for band, x, y, mask in strips:
+        h, w = mask.shape
+        window = slice(y - y0, y - y0 + h), slice(x - x0, x - x0 + w)
+        covered[window] |= mask & (index[window] == band)
+    if canvas:
+        return silhouette_of(instance, covered, x0 + width, y0 + height, 3 * width, 3 * height)
+    return silhouette_of(instance, covered, x0, y0, width, height)
