@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-
-from simgen.errors import ConfigError, SimgenError
+from simgen.cli.application import application
+from simgen.errors import ConfigError
 from simgen.learn import need
 from simgen.learn.config import TrainConfig
-from simgen.scene import fields
 from simgen.scene.fields import number, word
 
 if TYPE_CHECKING:
@@ -96,17 +89,20 @@ class EvaluateJob:
     """What is printed: the table, or the path of results.json and the figures as JSON."""
 
 
-Job = TypeVar("Job", TrainJob, EvaluateJob)
-
-
 def train(arguments: Sequence[str]) -> int:
     """Run ``simgen train`` with Hydra's command-line arguments; returns the exit status. Raises SimgenError."""
-    return _application(arguments, "train", TrainJob, run_training, _TRAIN_HELP)
+    if not arguments or any(a in ("-h", "--help") for a in arguments):
+        print(_TRAIN_HELP)
+        return 0 if arguments else 2
+    return application(arguments, "train", TrainJob, run_training)
 
 
 def evaluate(arguments: Sequence[str]) -> int:
     """Run ``simgen evaluate`` with Hydra's command-line arguments; returns the exit status. Raises SimgenError."""
-    return _application(arguments, "evaluate", EvaluateJob, run_evaluation, _EVALUATE_HELP)
+    if not arguments or any(a in ("-h", "--help") for a in arguments):
+        print(_EVALUATE_HELP)
+        return 0 if arguments else 2
+    return application(arguments, "evaluate", EvaluateJob, run_evaluation)
 
 
 def run_training(job: TrainJob) -> None:
@@ -132,7 +128,7 @@ def run_training(job: TrainJob) -> None:
     def open_(name: str) -> Source:
         source = open_source(
             name, job.task, classes, mapping=job.mapping, format=job.format, min_visib=job.min_visib,
-            min_pixels=job.min_pixels, target=job.target,
+            min_pixels=job.min_pixels, box_margin=job.box_margin, target=job.target,
         )  # fmt: skip
         for line in skipped(source):
             print(line, file=sys.stderr)
@@ -193,76 +189,3 @@ def _tell(progress: Progress) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def _application(arguments: Sequence[str], name: str, schema: type[Job], run: Callable[[Job], None], usage: str) -> int:
-    if not arguments or any(a in ("-h", "--help") for a in arguments):
-        print(usage)
-        return 0 if arguments else 2
-    _check(_overrides(arguments), schema)
-    ConfigStore.instance().store(name=f"simgen_{name}", node=_node(schema))
-
-    def task(composed: DictConfig) -> None:
-        # Raised inside, a SimgenError would be dressed in a traceback by Hydra; SystemExit passes through it.
-        try:
-            plain: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-            run(fields.build(schema, plain))
-        except SimgenError as error:
-            print(f"simgen: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
-
-    # hydra.main reads the command line of the process.
-    before, sys.argv = sys.argv, [f"simgen {name}", *arguments]
-    try:
-        hydra.main(config_path=None, config_name=f"simgen_{name}", version_base="1.3")(task)()
-    finally:
-        sys.argv = before
-    return 0
-
-
-def _overrides(arguments: Sequence[str]) -> list[str]:
-    """The arguments without Hydra's flags and what belongs to them."""
-    found = []
-    remaining = iter(arguments)
-    for argument in remaining:
-        if argument in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"):
-            next(remaining, None)
-        elif not argument.startswith("-"):
-            found.append(argument)
-    return found
-
-
-def _node(schema: type[Any]) -> dict[str, Any]:
-    """The defaults as Hydra's primary configuration, which keeps no folders or logs of its own."""
-    quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
-    own = {"output_subdir": None, "run": {"dir": "."}, "job": {"chdir": False}}
-    return {"defaults": ["_self_", *quiet], **fields.plain(schema()), "hydra": own}
-
-
-def _check(overrides: Sequence[str], schema: type[Any]) -> None:
-    """Raise ConfigError for overrides that Hydra cannot read or whose keys do not exist."""
-    for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
-            raise ConfigError(
-                f"{text!r} is not of the form key=value; quote values with spaces or special characters twice, such as "
-                "'\"mapping={a: b}\"'."
-            ) from None
-        key = override.key_or_group
-        if key != "hydra" and not key.startswith("hydra."):
-            _check_key(key, schema)
-
-
-def _check_key(key: str, schema: type[Any]) -> None:
-    hint: Any = schema
-    parts = key.split(".")
-    for k, part in enumerate(parts):
-        if not dataclasses.is_dataclass(hint):
-            if typing.get_origin(hint) is dict:
-                return
-            raise ConfigError(f"there is no setting {key}: {'.'.join(parts[:k])} has no settings of its own.")
-        hints: Mapping[str, Any] = typing.get_type_hints(hint)
-        if part not in hints:
-            raise fields.unknown_key(key, part, hints)
-        hint = hints[part]

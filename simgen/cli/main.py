@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from simgen import __version__
-from simgen.cli import dataset, export, job, learn, machine, view
+from simgen.cli import dataset, export, job, learn, machine, sim2real, view
 from simgen.errors import SimgenError, near_match
 
 _SUMMARY = """\
@@ -30,6 +30,8 @@ look at one
 learn from it
   train       simgen train task=detect data=DIR out=RUN          (classify, detect, segment or pose)
   evaluate    simgen evaluate model=RUN/model.pt real=PHOTOS out=SCORES
+  sim2real    simgen sim2real experiment=signs budget=quick real.root=PHOTOS out=DIR
+              (renders, trains and scores on real images: a table of what synthetic images are worth, and a report)
 
 in other formats
   export      COCO, BOP, YOLO, KITTI, ...      simgen export DIR --format coco --out OUT
@@ -82,7 +84,12 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"simgen {__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
-    hydra_commands = {"render": job.render, "train": learn.train, "evaluate": learn.evaluate}
+    hydra_commands = {
+        "render": job.render,
+        "train": learn.train,
+        "evaluate": learn.evaluate,
+        "sim2real": sim2real.sim2real,
+    }
     if name in hydra_commands:
         return hydra_commands[name](rest)
     if name not in commands:

@@ -18,10 +18,22 @@ def intervals(
     seed: int,
     mask: NDArray[np.bool_] | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """The 95 % percentile interval of each figure (Efron 1979), NaN where a figure does not exist.
+    """The 95 % percentile interval of each figure (Efron 1979), NaN where a figure does not exist; see ``resample``."""
+    return {name: interval(values) for name, values in resample(figures, groups, draws, seed, mask).items()}
 
-    Images of one group (a track, a scene) are alike, so whole groups are drawn, with replacement. ``mask`` restricts
-    the images to some. Deterministic in ``seed``.
+
+def resample(
+    figures: Callable[[Weights], Figures],
+    groups: Sequence[str],
+    draws: int,
+    seed: int,
+    mask: NDArray[np.bool_] | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """The values (draws,) of each figure on images drawn again, with replacement.
+
+    Images of one group (a track, a scene) are alike, so whole groups are drawn. ``mask`` restricts the images to some.
+    Deterministic in ``seed``: of two models on the same images, the k-th values are of the same draw, so that their
+    differences are those of a paired bootstrap.
     """
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     chosen = np.ones(len(groups), bool) if mask is None else mask
@@ -33,10 +45,11 @@ def intervals(
         times[present] = np.bincount(rng.integers(len(present), size=len(present)), minlength=len(present))
         for name, value in figures(times[member] * chosen).items():
             collected.setdefault(name, []).append(value)
-    return {name: _interval(np.array(values)) for name, values in collected.items()}
+    return {name: np.array(values) for name, values in collected.items()}
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of what is not NaN; NaN when there is nothing."""
     known = values[np.isfinite(values)]
     if len(known) == 0:
         return float("nan"), float("nan")

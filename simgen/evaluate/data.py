@@ -20,18 +20,21 @@ def open_source(
     format: str = "auto",
     min_visib: float = 0.1,
     min_pixels: int = 1,
+    box_margin: float = 0.0,
     target: str = "azimuth",
     facts: bool = False,
 ) -> Source:
     """The dataset of `simgen render`, or else the real images, in a folder; only what ``task`` needs is read.
 
     ``classes`` are taken from the data when None; ``mapping`` and ``format`` are for real images, see ``open_real``.
-    ``facts`` keeps the drawn values of synthetic frames. Raises LearnError, DatasetError.
+    ``box_margin`` widens the boxes of synthetic frames, ``facts`` keeps their drawn values. Raises LearnError,
+    DatasetError.
     """
     if (Path(path) / MANIFEST).is_file():
         return ShardSource(
-            path, classes, masks=task == "segment", min_visib=min_visib, min_pixels=min_pixels, facts=facts
-        )
+            path, classes, masks=task == "segment", min_visib=min_visib, min_pixels=min_pixels, box_margin=box_margin,
+            facts=facts,
+        )  # fmt: skip
     need = "masks" if task == "segment" else "azimuth" if task == "pose" and target == "azimuth" else ""
     return open_real(path, format=format, classes=classes, mapping=mapping, need=need, min_visib=min_visib)
 

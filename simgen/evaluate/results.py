@@ -55,6 +55,8 @@ class Results:
     """Of some tasks only: confusion, threshold, calibration."""
     read: dict[str, Any] = field(default_factory=dict)
     """What was read and what was skipped."""
+    draws: dict[str, list[float]] = field(default_factory=dict)
+    """Of some figures the values on images drawn again and again; see ``bootstrap.resample``."""
 
     @property
     def score(self) -> Figure:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.evaluate import slices as slicing
-from simgen.evaluate.bootstrap import intervals
+from simgen.evaluate.bootstrap import interval, intervals, resample
 from simgen.evaluate.metrics.classify import ClassifyTally
 from simgen.evaluate.metrics.detect import DetectTally
 from simgen.evaluate.metrics.pose import Calibration, PoseTally
@@ -59,12 +59,14 @@ def evaluate(
     name: str = "model",
     draws: int = 500,
     seed: int = 0,
+    keep: Sequence[str] = (),
 ) -> Results:
     """All figures of ``model`` on ``source`` with 95 % intervals, by class, by slice and by image.
 
     ``calibration`` are samples that fix what may be fixed without touching ``source``: the zero and the sense of
     rotation of measured azimuths, and the score from which a detection counts. Without it azimuths are taken as they
-    are and the threshold is 0.3. Raises LearnError when the classes differ or nothing can be scored.
+    are and the threshold is 0.3. ``keep`` names figures whose values in each bootstrap draw are kept. Raises
+    LearnError when the classes differ or nothing can be scored.
     """
     if source.classes != model.classes:
         raise LearnError(
@@ -83,7 +85,7 @@ def evaluate(
     values = count.figures(np.ones(len(groups)))
     if not np.isfinite(values[count.primary]):
         raise LearnError(f"{source.name} has nothing that a model of the task {model.task} can be scored on.")
-    bounds = intervals(count.figures, groups, draws, seed)
+    drawn = resample(count.figures, groups, draws, seed)
     parts = [
         Slice(factor, value, int(mask.sum()), _sliced(count, groups, mask, seed))
         for factor, value, mask in slicing.divide(facts)
@@ -101,12 +103,13 @@ def evaluate(
         count=len(groups),
         primary=count.primary,
         larger_is_better=count.larger_is_better,
-        figures={key: Figure(value, *bounds[key]) for key, value in values.items()},
+        figures={key: Figure(value, *interval(drawn[key])) for key, value in values.items()},
         classes=count.per_class(),
         slices=sorted(parts, key=lambda part: (part.factor, sign * part.figure.value)),
         images=[{**row, "facts": fact} for row, fact in zip(count.per_image(), facts, strict=True)],
         details=details,
         read=dict(report.plain()) if report else {},
+        draws={key: drawn[key].tolist() for key in keep},
     )
 
 

@@ -78,6 +78,9 @@ class TrainConfig:
     min_visib: float = number(0.1, low=0, high=1)
     """Objects of which less is visible are neither learnt nor counted."""
     min_pixels: int = number(12, low=1)
+    box_margin: float = number(0.0, low=0, high=1)
+    """detect: boxes of rendered objects hug what is visible, people draw theirs with some air. Those of rendered data
+    get so much on each side, as a share of their longer side, to be like those of the photographs in mind."""
     init: str = ""
     """A model.pt to start from (fine-tuning), of the same task and classes."""
     epochs: float = number(30.0, above=0)

@@ -20,8 +20,9 @@ class ShardSource:
 
     ``classes`` chooses categories by name and fixes their order; other objects are ignored (a semantic map has them as
     ``UNLABELLED``). None takes all in order of their ids. Objects without a visible pixel are left out, those of which
-    less than ``min_visib`` or fewer than ``min_pixels`` pixels are visible are marked ``ignore``. ``masks`` reads the
-    pass ``semantic`` too; ``facts`` keeps the drawn values of each frame as "factor/name".
+    less than ``min_visib`` or fewer than ``min_pixels`` pixels are visible are marked ``ignore``. Boxes are widened by
+    ``box_margin`` of their longer side on each side, and may then leave the image. ``masks`` reads the pass
+    ``semantic`` too; ``facts`` keeps the drawn values of each frame as "factor/name".
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class ShardSource:
         masks: bool = False,
         min_visib: float = 0.1,
         min_pixels: int = 1,
+        box_margin: float = 0.0,
         facts: bool = False,
         name: str | None = None,
     ) -> None:
@@ -49,6 +51,7 @@ class ShardSource:
             raise LearnError(f"segmentation takes at most {MOST_CLASSES} classes, the data has {len(self.classes)}.")
         self.name = name or str(self.files.shards[0][0].parents[1])
         self.masks, self.min_visib, self.min_pixels, self.facts = masks, min_visib, min_pixels, facts
+        self.box_margin = box_margin
         self._index = np.full(max(c.id for c in self.files.categories) + 1, -1, np.int64)
         for category in self.files.categories:
             if category.name in self.classes:
@@ -85,13 +88,18 @@ class ShardSource:
         rows = np.flatnonzero((table.px_visib > 0) & (labels >= 0))
         T = table.T_cam_obj[rows]
         return objects(
-            table.bbox_visib[rows],
+            self._widened(table.bbox_visib[rows]),
             labels[rows],
             (table.visib_fract[rows] < self.min_visib) | (table.px_visib[rows] < self.min_pixels),
             table.visib_fract[rows],
             azimuth(T),
             T[:, :3, :3],
         )
+
+    def _widened(self, boxes: NDArray[np.int32]) -> NDArray[np.float32]:
+        exact = boxes.astype(np.float32)
+        margin = np.float32(self.box_margin) * exact[:, 2:].max(axis=1, keepdims=True)
+        return np.concatenate([exact[:, :2] - margin, exact[:, 2:] + 2 * margin], axis=1)
 
     def _semantic(self, stored: NDArray[np.uint16]) -> NDArray[np.uint8]:
         table = np.where(self._index >= 0, self._index + 1, UNLABELLED).astype(np.uint8)

@@ -23,7 +23,7 @@ METRICS: dict[str, dict[str, bool]] = {
 }
 """Of each task the figures that an experiment may report, and whether larger is better; the first is the default."""
 
-GIVEN = ("task", "seed", "init", "device", "threads", "workers", "precision", "cache_gb")
+GIVEN = ("task", "seed", "init", "device", "threads", "workers", "val_fraction")
 """Settings of training that the harness sets, and a file may not."""
 
 SHARED = ("steps", "epochs", "batch", "input")
@@ -56,7 +56,11 @@ class TaskConfig:
     goal: float | None = None
     """What the synthetic arm is to reach."""
     selection: str = word("held_out", "held_out", "real_val")
-    """Which images choose the checkpoint: a part of what the arm learns from, or the real val images."""
+    """Which images choose the checkpoint: a part of what the arm could learn from, or the real val images."""
+    held_out: float = number(0.05, above=0, high=0.9)
+    """Share of the synthetic images that is held out, whole scenes."""
+    real_held_out: float = number(0.2, above=0, high=0.9)
+    """Share of the real train images that is held out by the arms that learn from them, whole tracks."""
     calibrate: str = word("auto", "auto", "none", "real_train")
     """Whether real train images fix the zero of azimuths and the score from which a detection counts; auto: of
     azimuths only, whose zero no synthetic image can tell."""
@@ -114,6 +118,16 @@ class BudgetConfig:
     ablation: AblationBudget = field(default_factory=AblationBudget)
 
 
+def usual_arms() -> dict[str, ArmConfig]:
+    """The arms of an experiment that names none."""
+    return {
+        "synthetic": ArmConfig("synthetic", "synthetic images only"),
+        "real": ArmConfig("real", "all real train images"),
+        "finetune": ArmConfig("finetune", "synthetic images, then real ones"),
+        "mixed": ArmConfig("mixed", "both at once"),
+    }
+
+
 @dataclass
 class Experiment:
     """An experiment file. ``name`` is that of the file."""
@@ -126,18 +140,13 @@ class Experiment:
     """Overrides of `simgen render` for all renders."""
     real: RealConfig = field(default_factory=RealConfig)
     tasks: dict[str, TaskConfig] = field(default_factory=dict)
-    arms: dict[str, ArmConfig] = field(default_factory=lambda: copy.deepcopy(ARMS))
+    arms: dict[str, ArmConfig] = field(default_factory=usual_arms)
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)
     ablations: dict[str, AblationConfig] = field(default_factory=dict)
 
 
-ARMS = {
-    "synthetic": ArmConfig("synthetic", "synthetic images only"),
-    "real": ArmConfig("real", "real images only"),
-    "finetune": ArmConfig("finetune", "synthetic images, then real ones"),
-    "mixed": ArmConfig("mixed", "both at once"),
-}
-"""The arms of an experiment that names none."""
+RESERVED = ("first_", "pretrained_", "ablation")
+"""Beginnings of names of trainings that are no arms."""
 
 
 def check(experiment: Experiment) -> None:
@@ -150,6 +159,9 @@ def check(experiment: Experiment) -> None:
         raise ConfigError("the experiment has no budgets; give at least one, such as budgets: {quick: {frames: 5000}}.")
     if experiment.real.mapping is not None and not isinstance(experiment.real.mapping, Mapping):
         raise ConfigError(f"real.mapping must be a mapping of class names, not {experiment.real.mapping!r}.")
+    for name in experiment.arms:
+        if name.startswith(RESERVED):
+            raise ConfigError(f"arms.{name}: names that begin with {', '.join(RESERVED)} are taken; give another one.")
     for name, task in experiment.tasks.items():
         known = METRICS[task.task]
         if task.metric and task.metric not in known:

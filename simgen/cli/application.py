@@ -1,0 +1,99 @@
+"""Commands whose settings are a dataclass, as Hydra applications: overrides, sweeps, errors of one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from simgen.errors import ConfigError, SimgenError
+from simgen.scene import fields
+
+Job = TypeVar("Job")
+
+
+def application(
+    arguments: Sequence[str],
+    name: str,
+    schema: type[Job],
+    run: Callable[[Job], None],
+    settings: Mapping[str, Any] | None = None,
+) -> int:
+    """Run ``simgen NAME`` with Hydra's command-line arguments; returns the exit status.
+
+    ``run`` gets an instance of the dataclass ``schema``; ``settings`` are its values as plain data before overrides,
+    by default its defaults. Raises ConfigError for arguments that make no sense.
+    """
+    plain: dict[str, Any] = dict(fields.plain(schema()) if settings is None else settings)
+    _check(_overrides(arguments), plain)
+    ConfigStore.instance().store(name=f"simgen_{name}", node=_node(plain))
+
+    def task(composed: DictConfig) -> None:
+        # Raised inside, a SimgenError would be dressed in a traceback by Hydra; SystemExit passes through it.
+        try:
+            content: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+            run(fields.build(schema, content))
+        except SimgenError as error:
+            print(f"simgen: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+
+    # hydra.main reads the command line of the process.
+    before, sys.argv = sys.argv, [f"simgen {name}", *arguments]
+    try:
+        hydra.main(config_path=None, config_name=f"simgen_{name}", version_base="1.3")(task)()
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The arguments without Hydra's flags and what belongs to them."""
+    found = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"):
+            next(remaining, None)
+        elif not argument.startswith("-"):
+            found.append(argument)
+    return found
+
+
+def _node(plain: dict[str, Any]) -> dict[str, Any]:
+    """The settings as Hydra's primary configuration, which keeps no folders or logs of its own."""
+    quiet = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
+    own = {"output_subdir": None, "run": {"dir": "."}, "job": {"chdir": False}}
+    return {"defaults": ["_self_", *quiet], **plain, "hydra": own}
+
+
+def _check(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
+    """Raise ConfigError for overrides that Hydra cannot read or whose keys do not exist."""
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException:
+            raise ConfigError(
+                f"{text!r} is not of the form key=value; quote values with spaces or special characters twice, such as "
+                "'\"mapping={a: b}\"'."
+            ) from None
+        key = override.key_or_group
+        if key != "hydra" and not key.startswith("hydra.") and not override.is_add():
+            _check_key(key, plain)
+
+
+def _check_key(key: str, plain: Mapping[str, Any]) -> None:
+    node: Any = plain
+    parts = key.split(".")
+    for k, part in enumerate(parts):
+        if not isinstance(node, Mapping):
+            raise ConfigError(f"there is no setting {key}: {'.'.join(parts[:k])} has no settings of its own.")
+        if not node:
+            raise ConfigError(f"{'.'.join(parts[:k])} has no {part} now; write +{key}=... to add it.")
+        if part not in node:
+            raise fields.unknown_key(key, part, node)
+        node = node[part]

@@ -1,0 +1,268 @@
+"""The report of an experiment: one HTML file that stands alone, its plots as files, and results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped]
+
+from simgen import __version__
+from simgen.evaluate.experiment import plots, table
+from simgen.evaluate.experiment.failures import SIDE, failures
+from simgen.evaluate.experiment.results import EVERYTHING, ExperimentResults, Line, Score, TaskResults
+from simgen.evaluate.experiment.run import Runner
+from simgen.evaluate.experiment.sections import SECTIONS, MakeSection, Section
+from simgen.scene import fields
+from simgen.shards.files import cannot_write, write_atomically
+from simgen.view import page
+
+REPORT, PLOTS = "report.html", "plots"
+
+_SLICES = 15
+"""Slices in the table of the worst."""
+
+_CHART_KEY = (
+    '<p class="key"><span>\N{BLACK CIRCLE} score, line: 95 % interval over the real images</span>'
+    "<span>\N{WHITE CIRCLE} each seed</span>"
+)
+
+
+def write(runner: Runner, results: ExperimentResults, sections: Sequence[MakeSection] = SECTIONS) -> Path:
+    """Write report.html, plots/*.svg and results.json into the folder of the experiment; the path of the report."""
+    made = [section for make in sections if (section := make(runner, results)) is not None]
+    results.sections = {section.name: section.data for section in made}
+    out = runner.request.out
+    results.write(out)
+    try:
+        (out / PLOTS).mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out / PLOTS, error) from error
+    for task in results.tasks:
+        for name, svg in plots.charts(task).items():
+            write_atomically(out / PLOTS / f"{task.name}_{name}.svg", plots.alone(svg).encode())
+    write_atomically(out / REPORT, html(runner, results, made).encode())
+    return out / REPORT
+
+
+def html(runner: Runner, results: ExperimentResults, more: Sequence[Section] = ()) -> str:
+    """The page."""
+    tasks = results.tasks
+    sections = [
+        ("arms", "Scores", "What the models are worth on real images", _each(tasks, _arms)),
+        ("curve", "Amount", "How many synthetic images it takes", _each(tasks, _curve)),
+        ("ablations", "Ablations", "What each part of the randomization is worth", _each(tasks, _ablations)),
+        ("failures", "Failures", "Where it fails", _each(tasks, lambda task: _failures(runner, task))),
+        ("slices", "Slices", "The worst slices", _each(tasks, _slices)),
+        *((section.name, section.short, section.title, section.html) for section in more),
+        ("made", "How it was made", "How it was made", _made(runner, results)),
+    ]
+    title = f"{results.experiment} \N{MIDDLE DOT} sim-to-real"
+    footer = f"simgen {escape(__version__)}. Everything in this page is also in results.json beside it."
+    return page.page(title, _header(results), [s for s in sections if s[3]], footer)
+
+
+def _each(tasks: Sequence[TaskResults], make: Callable[[TaskResults], str]) -> str:
+    """What ``make`` gives for each task, under its name when there are several."""
+    parts = [(task, made) for task in tasks if (made := make(task))]
+    if len(tasks) == 1:
+        return "".join(made for _, made in parts)
+    return "".join(f"<h3>{escape(task.name)}: {escape(task.metric)}</h3>{made}" for task, made in parts)
+
+
+def _header(results: ExperimentResults) -> str:
+    entries: dict[str, tuple[str, str]] = {}
+    for task in results.tasks:
+        name = f"{task.name}: " if len(results.tasks) > 1 else ""
+        line = next(line for line in task.arms if line.name == task.focus)
+        score, gap = line.scores.get("val"), line.difference.get("val")
+        if score is not None:
+            entries[f"{name}{task.metric}, {line.name}"] = (table.number(score.value), _interval(score))
+        if gap is not None:
+            entries[f"{name}gap to {task.reference}"] = (table.signed(gap.value), _interval(gap, table.signed))
+        met = table.reached(task, score)
+        if met is not None and task.goal is not None:
+            entries[f"{name}goal"] = (table.number(task.goal), "reached" if met else "missed")
+    entries["Budget"] = (results.budget, f"{len(results.seeds)} seed{'s' if len(results.seeds) != 1 else ''}")
+    if "val" in results.real:
+        entries["Real images"] = (f"{results.real['val'].get('images', 0):,}", "to score on")
+    lead = results.about[:1].upper() + results.about[1:]
+    none = "" if "val" in results.real else " There were no real images to score on: no figure here is of real ones."
+    return f'<h1>{escape(results.experiment)}</h1><p class="lead">{escape(lead)}.{none}</p>{page.facts(entries)}'
+
+
+def _arms(task: TaskResults) -> str:
+    made = plots.charts(task)
+    parts = [part for part in ("val", "test") if any(part in line.scores for line in task.arms)]
+    content = ""
+    if "arms" in made:
+        key = _CHART_KEY
+        key += f'<span><i class="against"></i>{escape(task.reference)}</span>' if task.reference else ""
+        key += '<span><i class="goal"></i>goal</span>' if task.goal is not None else ""
+        content += page.grid([page.card(task.metric, made["arms"] + key + "</p>", f"{len(task.arms)} arms")])
+    for part in parts:
+        heads = ["arm", "", "learnt from", f"real {part}", "95 % interval", "seeds", "gap", "95 % interval"]
+        rows = [
+            [line.name, line.about, *row[1:]] for line, row in zip(task.arms, table.arm_rows(task, part), strict=True)
+        ]
+        content += _table(heads, rows, numeric=range(3, 8), wide=(1,))
+    if not parts:
+        heads = ["arm", "", "learnt from", "figure", "value"]
+        rows = [[line.name, line.about, table.images(line), *table.chosen(line)] for line in task.arms]
+        content += '<p class="about">No real score: there were no real images to score on.</p>'
+        content += _table(heads, rows, numeric=(4,), wide=(1,))
+    return f'<p class="about">{escape(_explained(task))}</p>{content}'
+
+
+def _explained(task: TaskResults) -> str:
+    better = "larger" if task.larger_is_better else "smaller"
+    lines = [
+        f"{task.metric}, {better} is better; the mean over the seeds.",
+        "Intervals say how much it depends on which real images there are (bootstrap, whole tracks or scenes), the "
+        "spread (\N{PLUS-MINUS SIGN}) how much on the seed of rendering and training.",
+    ]
+    if task.reference:
+        lines.append(f"The gap is the score minus that of {task.reference}, on the same images.")
+    on = {
+        "held_out": "Checkpoints were chosen on images held out of what each arm learns from, synthetic ones where it "
+        "sees no real image.",
+        "real_val": "Checkpoints were chosen on the real val images themselves, which flatters all arms.",
+    }
+    lines.append(on[task.selection])
+    if task.calibrate == "real_train":
+        what = "zero of the azimuths" if task.task == "pose" else "score from which a detection counts"
+        lines.append(f"Real train images fixed the {what} of all arms.")
+    return " ".join(lines)
+
+
+def _curve(task: TaskResults) -> str:
+    made = plots.charts(task)
+    if "curve" not in made:
+        return ""
+    key = f'<p class="key"><span><i class="against"></i>{escape(task.reference)}</span></p>' if task.reference else ""
+    heads = ["synthetic images", f"{task.metric}, real val", "95 % interval", "seeds"]
+    rows = [[f"{size:,}", *table.told(line.scores.get("val"))] for size, line in task.curve]
+    lead = "The same steps of training on fewer different images, the first ones of the same set."
+    card = page.card(f"{task.metric} over images", made["curve"] + key)
+    return f'<p class="about">{lead}</p>{page.grid([card])}{_table(heads, rows, numeric=range(4))}'
+
+
+def _ablations(task: TaskResults) -> str:
+    made = plots.charts(task)
+    if not task.ablations or not any(line.scores for line in task.ablations):
+        return ""
+    heads = ["set", "", f"{task.metric}, real val", "seeds", "difference", "95 % interval", "seeds"]
+    rows = []
+    whole = next(line for line in task.ablations if line.name == EVERYTHING)
+    sign = 1 if task.larger_is_better else -1
+    for line in [whole, *sorted((o for o in task.ablations if o is not whole), key=lambda o: sign * _value(o))]:
+        score, difference = line.scores.get("val"), line.difference.get("val")
+        told = [table.told(score)[0], table.told(score)[2]]
+        rows.append([line.name, line.about, *told, *table.told_difference(difference), table.told(difference)[2]])
+    lead = (
+        "One thing left out at a time (as in Tremblay et al. 2018), all else the same, seeds included. The difference "
+        "is to everything; what costs most comes first."
+    )
+    card = page.grid([page.card("Difference to everything", made["ablations"])]) if "ablations" in made else ""
+    return f'<p class="about">{lead}</p>{card}{_table(heads, rows, numeric=range(2, 7), wide=(1,))}'
+
+
+def _failures(runner: Runner, task: TaskResults) -> str:
+    training = runner.plan.arms.get((task.name, task.focus, runner.request.seed))
+    if training is None or training not in runner.runs or "val" not in runner.runs[training].scores:
+        return ""
+    groups = failures(runner, training)
+    if not groups:
+        return f'<p class="about">{escape(task.focus)} made no mistake on the real val images.</p>'
+    parts = []
+    for group in groups:
+        figures = [
+            page.figure(
+                page.data_uri(f.picture, SIDE), f.caption, f"{Path(f.name).name}: {f.caption}",
+                (f.picture.shape[1], f.picture.shape[0]),
+            )
+            for f in group.failures
+        ]  # fmt: skip
+        parts.append(f'<h3>{escape(group.title)}</h3><p class="muted">{escape(group.told)}</p>')
+        parts.append(page.grid(figures, "frames"))
+    drawn = task.task != "classify"
+    key = '<p class="key"><span><i class="truth"></i>truth</span><span><i class="given"></i>prediction</span></p>'
+    lead = f"Real images on which {task.focus} (seed {training.seed}) does worst, by the slices in which it does worst."
+    return f'<p class="about">{escape(lead)}</p>{key if drawn else ""}{"".join(parts)}'
+
+
+def _slices(task: TaskResults) -> str:
+    if not task.slices:
+        return ""
+    rows = []
+    for part in task.slices[:_SLICES]:
+        figure = part["figure"]
+        low, high = (_number(figure[key]) for key in ("low", "high"))
+        score = Score(float(figure["value"]), low, high, float("nan"), 1)
+        rows.append([part["factor"], part["value"], f"{part['images']:,}", *table.told(score)[:2]])
+    lead = f"Real val images divided by what is known of them, of {task.focus}, its first seed, worst first."
+    heads = ["factor", "value", "images", "score", "95 % interval"]
+    return f'<p class="about">{escape(lead)}</p>{_table(heads, rows, numeric=(2, 3, 4))}'
+
+
+def _number(value: float | None) -> float:
+    """A number of a JSON file, where null stands for NaN."""
+    return float("nan") if value is None else float(value)
+
+
+def _made(runner: Runner, results: ExperimentResults) -> str:
+    experiment = fields.plain(runner.request.experiment)
+    budget = experiment["budgets"][results.budget]
+    shown = {key: experiment[key] for key in ("scene", "render", "real", "tasks", "arms", "ablations")}
+    shown["budget"] = budget
+    rows = []
+    for task in results.tasks:
+        lines: list[Line] = [*task.arms, *(line for _, line in task.curve), *task.ablations]
+        for run in dict.fromkeys(run.model for line in lines for run in line.runs):
+            found = next(r for line in lines for r in line.runs if r.model == run)
+            sources = ", ".join(f"{s['images']:,} {s['kind']} ({s['set']})" for s in found.sources)
+            by = found.chosen_by
+            chosen = f"{by['figure']} {table.number(float(by['value']))} on {by['on']}"
+            took = f"{found.seconds / 60:.1f} min"
+            rows.append([run, sources, f"{found.steps:,}", f"{found.images_seen:,}", chosen, took])
+    heads = ["model", "learnt from", "steps", "images seen", "chosen by", "time"]
+    told = "".join(
+        f"<li>{escape(part)}: {entry.get('images', 0):,} images, {entry.get('objects', 0):,} labelled objects in "
+        f"<code>{escape(entry['folder'])}</code>{escape(_skipped(entry))}</li>"
+        for part, entry in results.real.items()
+    )
+    lead = "Every model with all that it has seen. No synthetic arm has a real image among its sources."
+    return (
+        f'<p class="about">{lead}</p>{_table(heads, rows, numeric=(2, 3, 5), wide=(1,))}'
+        + (f"<h3>Real images</h3><ul>{told}</ul>" if told else "")
+        + page.folded("The settings", page.code(yaml.safe_dump(shown, sort_keys=False, width=100), long=True))
+    )
+
+
+def _skipped(entry: dict[str, object]) -> str:
+    skipped = entry.get("skipped") or {}
+    assert isinstance(skipped, dict)
+    return "".join(f"; {what['count']} {reason}" for reason, what in skipped.items())
+
+
+def _value(line: Line) -> float:
+    score = line.scores.get("val")
+    return score.value if score else float("inf")
+
+
+def _interval(score: Score, told: Callable[[float], str] = table.number) -> str:
+    return f"{told(score.low)} to {told(score.high)}"
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = (), wide: Sequence[int] = ()
+) -> str:
+    """A table without its empty columns."""
+    kept = [k for k in range(len(heads)) if any(row[k] for row in rows)]
+    return page.table(
+        [heads[k] for k in kept],
+        [[row[k] for k in kept] for row in rows],
+        [n for n, k in enumerate(kept) if k in numeric],
+        [n for n, k in enumerate(kept) if k in wide],
+    )
