@@ -54,6 +54,17 @@ def test_few_open_files_are_enough(folder: Path) -> None:
     assert len(few.files._open) == 1
 
 
+def test_boxes_of_rendered_objects_can_get_the_air_of_annotators(folder: Path) -> None:
+    exact, wide = ShardSource(folder), ShardSource(folder, box_margin=0.25)
+    compared = 0
+    for k in range(FRAMES):
+        for (x, y, w, h), found in zip(exact.objects(k).boxes, wide.objects(k).boxes, strict=True):
+            air = 0.25 * max(w, h)
+            np.testing.assert_allclose(found, [x - air, y - air, w + 2 * air, h + 2 * air])
+            compared += 1
+    assert compared > FRAMES
+
+
 def test_several_datasets_follow_one_another(folder: Path, tmp_path: Path) -> None:
     other = write_dataset(tmp_path / "e", 6, seed=1)
     data = ShardDataset([folder, other], ["rgb"])
