@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from learn_data import write_dataset
 
-from simgen.bench_data import SELECTIONS, PngFolder, item_of, make_copies, measure, webdataset
+from simgen.bench.loaders import SELECTIONS, PngFolder, item_of, make_copies, measure, webdataset
 from simgen.cli import view as commands
 from simgen.errors import DatasetError
 from simgen.learn.shards import ShardDataset
@@ -174,10 +174,10 @@ def test_the_command_prints_json(
 ) -> None:
     import argparse
 
-    import simgen.bench_data
+    import simgen.bench.loaders
 
     asked: list[Any] = []
-    monkeypatch.setattr(simgen.bench_data, "measure", lambda *args: asked.append(args) or {"rows": []})
+    monkeypatch.setattr(simgen.bench.loaders, "measure", lambda *args: asked.append(args) or {"rows": []})
     parser = argparse.ArgumentParser()
     run = commands.bench_data(parser)
     assert run(parser.parse_args([str(folder), "--frames", "9", "--workers", "2"])) == 0

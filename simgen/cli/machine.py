@@ -14,8 +14,9 @@ Run = Callable[[argparse.Namespace], int]
 
 def list_(parser: argparse.ArgumentParser) -> Run:
     """``simgen list``: what there is to choose from."""
-    parser.description = "List scene definitions, assets, randomization factors or renderers."
-    parser.add_argument("what", choices=["scenes", "assets", "textures", "environments", "factors", "renderers"])
+    parser.description = "List scene definitions, experiments, assets, randomization factors or renderers."
+    kinds = ["scenes", "experiments", "assets", "textures", "environments", "factors", "renderers"]
+    parser.add_argument("what", choices=kinds)
     parser.add_argument("--assets", action="append", default=[], metavar="DIR", help="asset search path (repeatable)")
     parser.add_argument("--config-dir", action="append", default=[], metavar="DIR", help="folder with scene/*.yaml")
     parser.add_argument("--match", default="*", metavar="GLOB", help="only names like this, for example 'ycb/*'")
@@ -57,8 +58,15 @@ def bench(parser: argparse.ArgumentParser) -> Run:
     """``simgen bench``: speeds of this machine, as JSON."""
     parser.description = (
         "Measure frames per second, renderer-only and end to end to shards, for both renderers, and where the time of "
-        "a frame goes. Prints JSON; ratios within one run are what to compare."
+        "a frame goes. Prints JSON; ratios within one run are what to compare. `simgen bench data DIR` times reading."
     )
+    parser.add_argument(
+        "--parts",
+        default="renderers,job",
+        metavar="A,B",
+        help="of renderers, job, sensors, costs (default: the first two)",
+    )
+    parser.add_argument("--device", default="auto", metavar="cpu|cuda:0", help="of the renderer raster (default: auto)")
     parser.add_argument("--scene", default="tabletop")
     parser.add_argument("--size", action="append", metavar="WxH", help="image sizes (default: 640x480 and 256x256)")
     parser.add_argument("--frames", type=int, default=40, help="frames of each end-to-end run and worker (default: 40)")
@@ -72,7 +80,10 @@ def bench(parser: argparse.ArgumentParser) -> Run:
         sizes = [_size(text) for text in args.size or ["640x480", "256x256"]]
         if args.frames < 1 or (args.workers is not None and args.workers < 1):
             raise ConfigError("--frames and --workers must be at least 1.")
-        figures = measure(args.scene, sizes, args.frames, args.workers, args.assets, quick=args.quick)
+        parts = [part.strip() for part in args.parts.split(",")]
+        figures = measure(
+            args.scene, sizes, args.frames, args.workers, args.assets, parts, device=args.device, quick=args.quick
+        )
         print(json.dumps(figures, indent=2))
         return 0
 
@@ -85,6 +96,10 @@ def _entries(args: argparse.Namespace) -> dict[str, str]:
         from simgen.config import scene_names
 
         return dict.fromkeys(scene_names(tuple(args.config_dir)), "")
+    if args.what == "experiments":
+        from simgen.evaluate.experiment.files import experiment_names, read
+
+        return {name: str(read(name)["about"]) for name in experiment_names()}
     if args.what == "factors":
         from simgen.randomize.factors import FACTORS
 

@@ -112,7 +112,7 @@ def bench_data(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--rounds", type=int, default=3, help="epochs of each, of which the median counts (default: 3)")
 
     def run(args: argparse.Namespace) -> int:
-        from simgen.bench_data import measure
+        from simgen.bench.loaders import measure
 
         if min(args.frames, args.batch, args.rounds) < 1 or (args.workers is not None and args.workers < 0):
             raise ConfigError("--frames, --batch and --rounds must be at least 1, --workers at least 0.")

@@ -1,0 +1,76 @@
+"""The benchmarks: they run, say what they measured, and their scene is what it says. No test asks how fast."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from simgen.bench import measure
+from simgen.bench.reference import reference_snapshots
+from simgen.cli.main import main
+from simgen.errors import ConfigError
+from simgen.render import create
+
+
+def test_the_reference_scene_fills_the_image_and_moves() -> None:
+    shots = reference_snapshots(96, 72, objects=10, triangles=20_000, views=2)
+    for shot in shots:
+        count = sum(len(drawable.mesh.faces) for drawable in shot.drawables)
+        assert abs(count - 20_000) < 600
+    renderer = create("raster")
+    images = renderer.render(shots, ["depth", "instance", "flow_forward"]).images
+    renderer.close()
+    assert (images["depth"] > 0).all()
+    assert len(np.unique(images["instance"])) >= 8
+    assert (np.abs(images["flow_forward"]).max(axis=(1, 2, 3)) > 0.3).all()
+    assert not np.array_equal(images["depth"][0], images["depth"][1])
+
+
+@pytest.mark.parametrize("objects", [10, 50, 200])
+def test_objects_do_not_touch_each_other(objects: int) -> None:
+    [shot] = reference_snapshots(64, 48, objects=objects, triangles=100 * objects, views=1)
+    places = np.stack([d.T_world_obj[:3, 3] for d in shot.drawables[1:]])
+    assert len(places) == objects
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + np.eye(objects)
+    assert apart.min() > 0.101  # they are at most 0.1 m wide
+    assert places[:, 2].min() > 0.05
+
+
+def test_all_parts_give_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(
+            [
+                "bench",
+                "--quick",
+                "--workers",
+                "1",
+                "--size",
+                "48x32",
+                "--scene",
+                "shapes",
+                "--parts",
+                "renderers,sensors",
+            ]
+        )
+        == 0
+    )
+    figures = json.loads(capsys.readouterr().out)
+    rows = figures["renderer_only"]
+    assert {(row["scene"], row["renderer"]) for row in rows} == {
+        (scene, renderer) for scene in ("reference", "shapes") for renderer in ("raster", "tiny")
+    }
+    assert all(row["frames_per_second"] > 0 and row["processes"] == 1 and row["device"] for row in rows)
+    assert len(figures["ratios"]) == 2
+    [sensors] = figures["sensors_ms_per_frame"]
+    assert sensors["size"] == "48x32"
+    assert sensors["whole chain"] > 0
+    assert {"noise", "JPEG"} <= set(sensors["color"])
+    assert sensors["depth"]
+    assert "end_to_end" not in figures
+
+
+def test_an_unknown_part_is_told() -> None:
+    with pytest.raises(ConfigError, match=r'"sensors"'):
+        measure("shapes", [(48, 32)], parts=["sensor"])
