@@ -83,8 +83,10 @@ from simgen.render.raster.lights import (
 from simgen.render.raster.materials import load_materials
 from simgen.render.raster.mathematics import (
     INVERSE_PI,
+    PI,
     ggx,
     octahedral,
+    rectangle_form_factor,
     saturate,
     schlick,
     smooth_falloff,
@@ -310,18 +312,9 @@ def _aim(n: int, light: Any, b: Any) -> None:
     area = np.float32(4.0) * np.sqrt(a2 * b2)
     for i in range(n):
         px, py, pz = ox - b[ix(X + i)], oy - b[ix(Y + i)], oz - b[ix(Z + i)]
-        # Diffuse: the mean over the centres of sixteen parts of the rectangle.
-        total = _0
-        for k in range(16):
-            s = np.float32(k % 4) * _HALF - np.float32(0.75)
-            q = np.float32(k // 4) * _HALF - np.float32(0.75)
-            x, y, z = px + s * ax + q * bx, py + s * ay + q * by, pz + s * az + q * bz
-            d2 = max(x * x + y * y + z * z, np.float32(1e-6))
-            emitted = max(-(x * dx + y * dy + z * dz), _0)
-            received = max(b[ix(NX + i)] * x + b[ix(NY + i)] * y + b[ix(NZ + i)] * z, _0)
-            # A part fills a solid angle of no more than its disc allows, so that nearness stays finite.
-            total += emitted * received / (d2 * d2 + area * area * np.float32(1 / 256 / 9.87))
-        irradiance_ = total * area * np.float32(1 / 16)
+        irradiance_ = PI * rectangle_form_factor(
+            px, py, pz, ax, ay, az, bx, by, bz, dx, dy, dz, b[ix(NX + i)], b[ix(NY + i)], b[ix(NZ + i)]
+        )
         # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013).
         two = _2 * b[ix(NV + i)]
         rx, ry, rz = (

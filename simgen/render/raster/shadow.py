@@ -30,11 +30,14 @@ START = 16  # in the pool of maps
 SIDE = 17
 SPREAD = 18  # penumbra: tangent of the angular radius, or the radius of the lamp in metres
 PERSPECTIVE = 19
-REACH = 20  # tiles
+REACH = 20  # cells
 MAP_REALS = 21
 
-TILE = 8
-"""Texels along the side of a tile of the coarse map."""
+CELL = 4
+"""Texels along the side of a cell of the coarse maps."""
+COARSE = 5
+"""Coarse maps of a shadow map, one after the other: the greatest value within REACH cells, the greatest and the least
+within two cells, the greatest and the least within one."""
 MOST_MAPS = 4
 WIDEST = 20.0
 """Texels; penumbrae are not filtered wider."""
@@ -170,7 +173,7 @@ def fit(
     texels = widest * (side - _BORDER) / float((high - low).min())
     if texels > WIDEST:
         side = max(int(side * WIDEST / texels), side // 2)
-        side = max(-(-side // TILE), 4) * TILE
+        side = max(-(-side // CELL), 8) * CELL
     scale = (side - _BORDER) / (high - low)
     row = np.zeros(MAP_REALS)
     row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)
@@ -179,7 +182,7 @@ def fit(
     row[SIDE] = side
     row[SPREAD] = spread
     row[PERSPECTIVE] = 0.0 if directional else 1.0
-    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / TILE)
+    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / CELL)
     return row.astype(np.float32), np.array([c.index for c in chosen], np.int32)
 
 
@@ -230,28 +233,68 @@ def _draw_triangle(
 
 
 @fast
-def _dilate(source: Any, tiles: int, reach: int, target: Any, start: int) -> None:
-    """The greatest value within ``reach`` tiles of each tile."""
-    across = np.empty(tiles * tiles, np.float32)
-    for y in range(tiles):
-        for x in range(tiles):
-            best = _FARTHEST
-            for k in range(max(x - reach, 0), min(x + reach + 1, tiles)):
-                best = max(best, source[ix(y * tiles + k)])
-            across[ix(y * tiles + x)] = best
-    for y in range(tiles):
-        for x in range(tiles):
-            target[ix(start + y * tiles + x)] = across[ix(y * tiles + x)]
-        for k in range(max(y - reach, 0), min(y + reach + 1, tiles)):
-            for x in range(tiles):
-                target[ix(start + y * tiles + x)] = max(target[ix(start + y * tiles + x)], across[ix(k * tiles + x)])
+def _widen(cells: int, sign: Any, start: int, first: Any, second: Any) -> None:
+    """Replace each value of a coarse map by the greatest (``sign`` 1) or least (-1) of its 3 x 3 neighbourhood.
+
+    The map is square and starts at ``start`` of ``first``; ``second`` is working memory.
+    """
+    last = cells - 1
+    for y in range(cells):
+        at = start + y * cells
+        for x in range(1, last):
+            left, here, right = first[ix(at + x - 1)], first[ix(at + x)], first[ix(at + x + 1)]
+            second[ix(y * cells + x)] = sign * max(max(sign * left, sign * here), sign * right)
+        second[ix(y * cells)] = sign * max(sign * first[ix(at)], sign * first[ix(at + 1)])
+        second[ix(y * cells + last)] = sign * max(sign * first[ix(at + last)], sign * first[ix(at + last - 1)])
+    for y in range(cells):
+        above, below = max(y - 1, 0) * cells, min(y + 1, last) * cells
+        for x in range(cells):
+            first[ix(start + y * cells + x)] = sign * max(
+                max(sign * second[ix(above + x)], sign * second[ix(y * cells + x)]), sign * second[ix(below + x)]
+            )
+
+
+@fast
+def _summarize(start: int, side: int, reach: int, shadow: Any, coarse: Any) -> None:
+    """Fill the coarse maps of the shadow map that starts at ``start``."""
+    cells = side // CELL
+    size = cells * cells
+    base = COARSE * (start // (CELL * CELL))
+    greatest = np.empty(side, np.float32)
+    least = np.empty(side, np.float32)
+    other = np.empty(size, np.float32)
+    top, bottom = base + 3 * size, base + 4 * size
+    for row in range(cells):
+        at = start + row * CELL * side
+        for x in range(side):
+            p, q = shadow[ix(at + x)], shadow[ix(at + side + x)]
+            r, s = shadow[ix(at + 2 * side + x)], shadow[ix(at + 3 * side + x)]
+            greatest[ix(x)] = max(max(p, q), max(r, s))
+            least[ix(x)] = min(min(p, q), min(r, s))
+        for k in range(cells):
+            x = CELL * k
+            coarse[ix(top + row * cells + k)] = max(
+                max(greatest[ix(x)], greatest[ix(x + 1)]), max(greatest[ix(x + 2)], greatest[ix(x + 3)])
+            )
+            coarse[ix(bottom + row * cells + k)] = min(
+                min(least[ix(x)], least[ix(x + 1)]), min(least[ix(x + 2)], least[ix(x + 3)])
+            )
+    _widen(cells, _1, top, coarse, other)
+    _widen(cells, -_1, bottom, coarse, other)
+    for i in range(size):
+        coarse[ix(base + size + i)] = coarse[ix(top + i)]
+        coarse[ix(base + 2 * size + i)] = coarse[ix(bottom + i)]
+    _widen(cells, _1, base + size, coarse, other)
+    _widen(cells, -_1, base + 2 * size, coarse, other)
+    for i in range(size):
+        coarse[ix(base + i)] = coarse[ix(base + size + i)]
+    for _ in range(2, reach):
+        _widen(cells, _1, base, coarse, other)
 
 
 @fast
 def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: Any, shadow: Any, coarse: Any) -> None:
-    """Draw the drawables ``chosen`` into a map, and its coarse maps.
-
-    Per tile these hold the greatest value within REACH tiles (first half of ``coarse``) and within one tile (second).
+    """Draw the drawables ``chosen`` into a map, and its coarse maps (see COARSE).
 
     ``flat`` is working memory of three values per vertex. Triangles that come behind the light are left out.
     """
@@ -303,22 +346,4 @@ def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: A
             if not (abs(v0) + abs(v1) + abs(v2) < np.float32(1e30)):
                 continue
             _draw_triangle(shadow, start, side, x0, y0, v0, x1, y1, v1, x2, y2, v2)
-    tiles = side // TILE
-    first = start // (TILE * TILE)
-    rough = np.empty(tiles * tiles, np.float32)
-    column = np.empty(side, np.float32)
-    for ty in range(tiles):
-        at = start + ty * TILE * side
-        for x in range(side):
-            column[x] = shadow[ix(at + x)]
-        for y in range(1, TILE):
-            for x in range(side):
-                column[x] = max(column[x], shadow[ix(at + y * side + x)])
-        for tx in range(tiles):
-            best = column[tx * TILE]
-            for x in range(1, TILE):
-                best = max(best, column[ix(tx * TILE + x)])
-            rough[ix(ty * tiles + tx)] = best
-    half = len(coarse) // 2
-    _dilate(rough, tiles, reach, coarse, first)
-    _dilate(rough, tiles, 1, coarse, half + first)
+    _summarize(start, side, reach, shadow, coarse)

@@ -128,9 +128,8 @@ def list_samples(
         area = abs(ux * vy - uy * vx)
         minor2 = max(area * area / major2, major2 * np.float32(1 / 64))
         # The number of samples is the ratio of the sides; a single one when the texture is magnified.
-        count = np.sqrt(major2 / minor2)
-        count = np.floor(min(count, np.float32(8.0)) + np.float32(0.3)) if major2 > _1 else _1
-        count = max(count, _1)
+        count = np.floor(min(np.sqrt(major2 / minor2), np.float32(8.0)) + np.float32(0.3))
+        count = max(count if major2 > _1 else _1, _1)
         level = _HALF * log2(max(major2 / (count * count), minor2)) - np.float32(0.2)
         level = min(max(level, _0), last)
         low = np.floor(level)
@@ -148,36 +147,34 @@ def list_samples(
         b[ix(B + i)] = _0
         b[ix(SB + i)] = b[ix(U + i)] + offset * du
         b[ix(SY + i)] = b[ix(V + i)] + offset * dv
+    full_width, full_height = textures[texture, L.LEVEL + 1], textures[texture, L.LEVEL + 2]
     for i in range(begin, end):
         s[ix(TU + i)] = b[ix(SB + i)]
         s[ix(TV + i)] = b[ix(SY + i)]
         s[ix(TW + i)] = _1 / b[ix(SX + i)]
-    known = np.int64(-1)
-    start = w = h = np.int32(0)
+        level = np.int32(b[ix(SLEVEL + i)])
+        a[ix(TOWNER + i)] = np.int32(level * np.int32(3))
+        a[ix(TWIDTH + i)] = max(np.int32(full_width >> level), np.int32(1))
+        a[ix(THEIGHT + i)] = max(np.int32(full_height >> level), np.int32(1))
+    row = textures[texture]
     for i in range(begin, end):
-        level = np.int64(b[ix(SLEVEL + i)])
-        if level != known:
-            known = level
-            row = L.LEVEL + 3 * level
-            start, w, h = textures[texture, row], textures[texture, row + 1], textures[texture, row + 2]
-        a[ix(TSTART + i)] = start
-        a[ix(TWIDTH + i)] = w
-        a[ix(THEIGHT + i)] = h
-        count = np.int64(b[ix(SX + i)])
-        for k in range(1, count):
-            at = BLOCK + extra
-            s[ix(TU + at)] = s[ix(TU + i)] + np.float32(k) * b[ix(SR + i)]
-            s[ix(TV + at)] = s[ix(TV + i)] + np.float32(k) * b[ix(SG + i)]
-            s[ix(TW + at)] = s[ix(TW + i)]
-            a[ix(TSTART + at)] = start
-            a[ix(TWIDTH + at)] = w
-            a[ix(THEIGHT + at)] = h
-            a[ix(TOWNER + at)] = i
-            extra += 1
-        if extra > BLOCK - 8:
-            filter_samples(BLOCK, BLOCK + extra, texels, s, a, t)
-            add_extra(extra, s, a, b)
-            extra = 0
+        a[ix(TSTART + i)] = row[np.uint32(L.LEVEL) + np.uint32(a[ix(TOWNER + i)])]
+    for i in range(begin, end):
+        if b[ix(SX + i)] > _1:
+            for k in range(1, np.int64(b[ix(SX + i)])):
+                at = BLOCK + extra
+                s[ix(TU + at)] = s[ix(TU + i)] + np.float32(k) * b[ix(SR + i)]
+                s[ix(TV + at)] = s[ix(TV + i)] + np.float32(k) * b[ix(SG + i)]
+                s[ix(TW + at)] = s[ix(TW + i)]
+                a[ix(TSTART + at)] = a[ix(TSTART + i)]
+                a[ix(TWIDTH + at)] = a[ix(TWIDTH + i)]
+                a[ix(THEIGHT + at)] = a[ix(THEIGHT + i)]
+                a[ix(TOWNER + at)] = i
+                extra += 1
+            if extra > BLOCK - 8:
+                filter_samples(BLOCK, BLOCK + extra, texels, s, a, t)
+                add_extra(extra, s, a, b)
+                extra = 0
     return extra
 
 
