@@ -80,8 +80,8 @@ def search(
     best: _Candidate | None = None
     for number in range(definition.search.scenes):
         record, simulation = settled(config, library, scene, number)
-        if best is not None and replace(record, candidate=0) == replace(best.record, candidate=0):
-            break  # nothing in this scene is random
+        if best is not None and _measured(record) == _measured(best.record):
+            break  # nothing of it is random
         looker = _Looker(config, library, record, simulation, tables)
         found = [looker.best_take(view, target) for view, target in enumerate(asked)]
         tried = [count + view.tried for count, view in zip(tried, found, strict=True)]
@@ -210,6 +210,11 @@ def _all_hold(requirements: Iterable[Requirement], measures: Measures, objects: 
 def _with_camera(frames: Sequence[FrameRecord], places: Sequence[int], camera: CameraRecord) -> tuple[FrameRecord, ...]:
     """``frames`` with ``camera`` at some places."""
     return tuple(replace(frame, camera=camera) if k in places else frame for k, frame in enumerate(frames))
+
+
+def _measured(record: SceneRecord) -> tuple[object, ...]:
+    """What measures depend on, beside cameras."""
+    return tuple(replace(body, material=MaterialRecord()) for body in record.bodies), record.lights, record.robot
 
 
 def _plain(record: SceneRecord, frames: tuple[FrameRecord, ...]) -> SceneRecord:

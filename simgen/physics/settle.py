@@ -6,6 +6,7 @@ when it was so at every look over a span in which a falling body would have give
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, isfinite, sqrt
 
@@ -33,13 +34,19 @@ class Settled:
     steps: int
 
 
-def settle(client: int, bodies: list[Body], world: WorldRecord) -> Settled:
+def settle(
+    client: int,
+    bodies: list[Body],
+    world: WorldRecord,
+    astray: Callable[[list[Body]], dict[int, str]] = lambda bodies: {},
+) -> Settled:
     """Step until every moving body rests, for at most ``world.settle_time`` seconds a round.
 
     Taken out are bodies that left the world, moved absurdly fast or have no finite pose, bodies deep inside another
-    one, and bodies that do not come to rest. Others may have leaned on them, so those that stay settle again; what
-    still moves after the last round goes as well. Resting bodies are put to sleep: they stay where they are, to the
-    last bit, until something touches them.
+    one, bodies that do not come to rest, and, once everything rests, those that ``astray`` gives reasons for by their
+    PyBullet ids. Others may have leaned on them, so those that stay settle again; what still moves after the last round
+    goes as well. Resting bodies are put to sleep: they stay where they are, to the last bit, until something touches
+    them.
     """
     removed: dict[str, str] = {}
     rested = True
@@ -53,6 +60,7 @@ def settle(client: int, bodies: list[Body], world: WorldRecord) -> Settled:
             speeds = {body.uid: surface_speed(client, body) for body in bodies if body.moving}
             out = {uid: f"did not settle: {s:.2g} m/s" for uid, s in speeds.items() if s >= world.rest_speed}
             rested = rested and not out
+        out = out or astray(bodies)
         if not out:
             break
         removed |= {body.name: out[body.uid] for body in bodies if body.uid in out}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from simgen.physics.articulated import add_articulated
 from simgen.physics.bodies import Body, add_rigid, read
 from simgen.physics.client import bullet, connect
 from simgen.physics.settle import lost, settle, take_out
+from simgen.scene.containers import containers
 from simgen.scene.record import BodyRecord, SceneRecord
 from simgen.scene.state import BodyState, Motion, SceneState, Simulation, Trace
 
@@ -47,7 +49,7 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
         robot.drive(client, motors, 0.0)
         rested, steps = True, 0
         if world.settle:
-            settled = settle(client, bodies, world)
+            settled = settle(client, bodies, world, partial(_astray, client, record))
             bodies, rested, steps = settled.bodies, settled.rested, settled.steps
             removed |= settled.removed
         states, track, taken, moved = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
@@ -73,12 +75,27 @@ def explain(simulation: Simulation, record: SceneRecord) -> str:
     if "fell off" in reasons:
         bounds = " x ".join(f"{limit:g}" for limit in world.bounds)
         advice.append(f"drop fewer objects, or over a smaller region, or widen the bounds ({bounds} m)")
+    if "outside of" in reasons:
+        advice.append("drop fewer objects, or over a smaller region")
     if "not finite" in reasons and not advice:
         advice.append("correct the pose")
     return (
         f"{len(simulation.removed)} of {len(record.bodies)} bodies of scene {record.scene} ({record.definition}) were "
         f"removed: {named}; {', and '.join(advice)}."
     )
+
+
+def _astray(client: int, record: SceneRecord, bodies: list[Body]) -> dict[int, str]:
+    """PyBullet ids of bodies that lie outside of the container that they belong in -> the reason to take them out."""
+    walls = containers(record) if any(body.container for body in record.bodies) else {}
+    found = {}
+    for body in bodies:
+        name = record.bodies[body.index].container
+        if body.moving and name in walls:
+            position, _ = bullet.getBasePositionAndOrientation(body.uid, physicsClientId=client)
+            if not walls[name].over(position):
+                found[body.uid] = f"came to rest outside of the {name}"
+    return found
 
 
 def _check(record: SceneRecord) -> None:

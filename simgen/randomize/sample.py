@@ -170,6 +170,7 @@ def _objects(
                 friction=friction,
                 restitution=restitution,
                 material=look,
+                container=group.place.onto if group.place.keep_inside else None,
             )
         )
     return bodies

@@ -125,7 +125,8 @@ class Placement:
     which they go, z = 0 being its top (null: the world). Null region: nearly all of that surface. ``height`` is the
     air under the lowest object of a drop, ``gap`` what is kept free between neighbours.
 
-    ``rotation`` null: random for drop and floating, upright for surface.
+    ``rotation`` null: random for drop and floating, upright for surface. ``keep_inside`` takes out what has come to rest
+    outside of the tray, bin or room that it was to go into.
     """
 
     kind: str = word("drop", "drop", "surface", "floating", "fixed")
@@ -135,6 +136,7 @@ class Placement:
     height: float = number(0.03, low=0)
     gap: float = number(0.005, low=0)
     rotation: Any = varies("rotation", None)
+    keep_inside: bool = False
     poses: list[FixedPose] = field(default_factory=list)
 
 
@@ -430,6 +432,8 @@ def _check_group(group: Group, scene: SceneDefinition, where: str) -> None:
         raise ConfigError(f"{where}.place is fixed but has no poses; list them in {where}.place.poses.")
     if place.kind == "fixed" and (most := max(group.count.outcomes)) > len(place.poses):
         raise ConfigError(f"{where}.count can be {most}, but there are only {len(place.poses)} poses to put them.")
+    if place.keep_inside and (place.onto is None or scene.surfaces[place.onto].kind not in ("tray", "bin", "room")):
+        raise ConfigError(f"{where}.place.keep_inside needs a tray, bin or room that {where}.place.onto names.")
     length = 3 if place.kind == "floating" else 2
     if place.region is None:
         if place.kind == "floating" or (place.kind in ("drop", "surface") and place.onto is None):

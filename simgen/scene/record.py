@@ -76,6 +76,8 @@ class BodyRecord:
     friction: float = 0.6
     restitution: float = 0.1
     material: MaterialRecord = MaterialRecord()
+    container: str | None = None
+    """A surface with walls: the body is taken out when it comes to rest outside of them. None: it may lie anywhere."""
     category_by_up: dict[str, Vec3] = field(default_factory=dict)
     """Category -> direction in the asset's frame: the one that points most upwards gives the category."""
 
