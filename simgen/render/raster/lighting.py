@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from simgen.errors import RenderError
 from simgen.render.base import Snapshot
 from simgen.render.raster import block, layout, occlusion, penumbra, shadow
-from simgen.render.raster.environment import Environments, fill_background
+from simgen.render.raster.environment import Environments, KeyLight, fill_background
 from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.lights import SHADOW, pack_lights
 from simgen.render.raster.scene import Residents, Tables
@@ -31,14 +32,9 @@ def shade_image(
     tables = placed.tables
     environment = snapshot.environment
     filtered = environments.get(environment)
-    c, s = np.cos(environment.rotation), np.sin(environment.rotation)
-    map_to_world = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-    T_world_cam = np.asarray(snapshot.camera.T_world_cam, np.float64)
-    rotation = np.ascontiguousarray((map_to_world.T @ T_world_cam[:3, :3]).reshape(-1).astype(np.float32))
+    rotation, lights = orient(snapshot, filtered.keys)
     intensity = np.float32(environment.intensity)
-    lights = pack_lights(snapshot.lights, filtered.keys, map_to_world, environment.intensity, T_world_cam)
-    # A small image does not show the texels of a large map.
-    shadow_size = min(shadow_size, 2 * max(width, height))
+    shadow_size = map_size(shadow_size, width, height)
     maps, values, coarse = _draw_shadows(placed, seen, lights, shadow_size, residents, scratch)
     opening = get("opening", np.float32, seen.total)
     _occlude(tables, seen, width, height, scratch, opening)
@@ -63,17 +59,37 @@ def shade_image(
     )  # fmt: skip
 
 
-def _draw_shadows(
-    placed: Placed, seen: Fragments, lights: Any, shadow_size: int, residents: Residents, scratch: Scratch
-) -> tuple[Any, Any, Any]:
-    """Shadow maps of the main lights: their table, values and coarse maps; sets the SHADOW column of ``lights``."""
-    tables = placed.tables
-    step = max(seen.count // 1024, 1)
-    w, px, py = (a[: seen.count : step].astype(np.float64) for a in (seen.w, seen.px, seen.py))
-    camera = tables.camera
+def orient(snapshot: Snapshot, keys: Sequence[KeyLight]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What turns camera directions into the frame of the environment map (9,), and the table of lights."""
+    environment = snapshot.environment
+    c, s = np.cos(environment.rotation), np.sin(environment.rotation)
+    map_to_world = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    T_world_cam = np.asarray(snapshot.camera.T_world_cam, np.float64)
+    rotation = np.ascontiguousarray((map_to_world.T @ T_world_cam[:3, :3]).reshape(-1).astype(np.float32))
+    return rotation, pack_lights(snapshot.lights, keys, map_to_world, environment.intensity, T_world_cam)
+
+
+def map_size(shadow_size: int, width: int, height: int) -> int:
+    """The side of the main light's shadow map: a small image does not show the texels of a large one."""
+    return min(shadow_size, 2 * max(width, height))
+
+
+def find_receivers(px: Any, py: Any, w: Any, camera: NDArray[np.float64]) -> NDArray[np.float64]:
+    """About a thousand of the surface points at pixels (``px``, ``py``) and 1 / z = ``w``, (n, 3), camera frame."""
+    step = max(len(w) // 1024, 1)
+    px, py, w = (a[::step].astype(np.float64) for a in (px, py, w))
     y = (py - camera[layout.CY]) / camera[layout.FY]
     x = (px - camera[layout.CX] - camera[layout.SKEW] * y) / camera[layout.FX]
-    receivers = np.stack([x, y, np.ones_like(x)], 1) / w[:, None]
+    return np.stack([x, y, np.ones_like(x)], 1) / w[:, None]
+
+
+def fit_shadows(
+    tables: Tables, receivers: NDArray[np.float64], lights: NDArray[np.float32], shadow_size: int
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int32]], int]:
+    """Rows of the map table, the drawables to draw into each, and the texels of all maps.
+
+    ``receivers`` (n, 3) are points of what is seen, camera frame. Sets the SHADOW column of ``lights``.
+    """
     casters = shadow.find_casters(tables)
     centre = np.median(receivers, 0) if len(receivers) else np.zeros(3)
     chosen = shadow.choose_lights(lights, centre) if shadow_size else []
@@ -92,6 +108,17 @@ def _draw_shadows(
         lights[k, SHADOW] = len(rows)
         rows.append(fitted[0])
         drawn.append(fitted[1])
+    return rows, drawn, start
+
+
+def _draw_shadows(
+    placed: Placed, seen: Fragments, lights: Any, shadow_size: int, residents: Residents, scratch: Scratch
+) -> tuple[Any, Any, Any]:
+    """Shadow maps of the main lights: their table, values and coarse maps; sets the SHADOW column of ``lights``."""
+    tables = placed.tables
+    count = seen.count
+    receivers = find_receivers(seen.px[:count], seen.py[:count], seen.w[:count], tables.camera)
+    rows, drawn, start = fit_shadows(tables, receivers, lights, shadow_size)
     values = scratch.get("shadow", np.float32, start)
     coarse = scratch.get("coarse", np.float32, shadow.COARSE * (start // shadow.CELL**2))
     flat = scratch.get("flat", np.float32, 3 * tables.vertex_count)
