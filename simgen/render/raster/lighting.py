@@ -99,7 +99,7 @@ def fit_shadows(
     start = 0
     for k in chosen:
         side = shadow_size if not rows else shadow_size // 2
-        side = max(side // shadow.CELL, 4) * shadow.CELL
+        side = max(side // shadow.TILE, 4) * shadow.TILE
         fitted = shadow.fit(lights[k], casters, receivers, side)
         if fitted is None:
             continue
@@ -120,7 +120,7 @@ def _draw_shadows(
     receivers = find_receivers(seen.px[:count], seen.py[:count], seen.w[:count], tables.camera)
     rows, drawn, start = fit_shadows(tables, receivers, lights, shadow_size)
     values = scratch.get("shadow", np.float32, start)
-    coarse = scratch.get("coarse", np.float32, shadow.COARSE * (start // shadow.CELL**2))
+    coarse = scratch.get("coarse", np.float32, shadow.COARSE * (start // shadow.TILE**2))
     flat = scratch.get("flat", np.float32, 3 * tables.vertex_count)
     for row, indices in zip(rows, drawn, strict=True):
         shadow.draw_map(row, indices, tables.draws, placed.vertices, residents.faces.pool.data, flat, values, coarse)

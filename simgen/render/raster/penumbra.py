@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from simgen.render.raster.block import BLOCK, EG, FNX, FNY, FNZ, NOISE, SEEN, SLEVEL, STRIDE, SX, SY, X, Y, Z
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.shadow import (
-    CELL,
     COARSE,
     PERSPECTIVE,
     SCALE_X,
@@ -26,14 +25,15 @@ from simgen.render.raster.shadow import (
     SIDE,
     SPREAD,
     START,
+    TILE,
     WIDEST,
 )
 
 SEARCH_TAPS = 8
 FILTER_TAPS = 16
 _ROTATIONS = 64
-_NEAR, _FAR = np.float32(CELL - 2), np.float32(2 * CELL - 2)
-"""Texels that coarse maps of one and of two cells allow a filter to reach."""
+_NEAR, _FAR = np.float32(TILE - 2), np.float32(2 * TILE - 2)
+"""Texels that coarse maps of one and of two tiles allow a filter to reach."""
 _SHARP = np.float32(1.5)
 _LEAST = np.float32(2.0)
 """Texels around a fragment that are searched for blockers at least: what the sharpest filter covers."""
@@ -259,10 +259,10 @@ def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: An
     sx, sy, ox, oy = light[SCALE_X], light[SCALE_Y], light[SHIFT_X], light[SHIFT_Y]
     perspective = light[PERSPECTIVE] > _0
     side, start = np.int32(light[SIDE]), np.int32(light[START])
-    cells = side // np.int32(CELL)
-    base = np.int32(COARSE) * (start // np.int32(CELL * CELL))
-    cell = np.float32(1 / CELL)
-    last = np.float32(cells - 1)
+    tiles = side // np.int32(TILE)
+    base = np.int32(COARSE) * (start // np.int32(TILE * TILE))
+    tile = np.float32(1 / TILE)
+    last = np.float32(tiles - 1)
     smaller = min(sx, sy)
     for i in range(n):
         x, y, z = b[ix(X + i)], b[ix(Y + i)], b[ix(Z + i)]
@@ -271,7 +271,7 @@ def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: An
         w = m8 * x + m9 * y + m10 * z + m11
         inverse = _1 / max(w, np.float32(1e-3))
         scale = inverse if perspective else _1
-        tu, tv = (u * scale * sx + ox) * cell, (v * scale * sy + oy) * cell
+        tu, tv = (u * scale * sx + ox) * tile, (v * scale * sy + oy) * tile
         inside = min(min(tu, tv), min(last + _1 - tu, last + _1 - tv))
         inside = min(inside, w - np.float32(1e-3)) if perspective else inside
         inside = min(inside, b[ix(EG + i)])
@@ -283,10 +283,10 @@ def shadow_block(n: int, light: Any, shadow: Any, coarse: Any, discs: Any, b: An
             else _HALF / smaller + np.float32(2e-4)
         )
         tu, tv = min(max(tu, _0), last), min(max(tv, _0), last)
-        a[ix(ADDRESS + i)] = np.int32(base + np.int32(tu) + np.int32(np.int32(tv) * cells))
+        a[ix(ADDRESS + i)] = np.int32(base + np.int32(tu) + np.int32(np.int32(tv) * tiles))
         b[ix(SEEN + i)] = _1
     listed = 0
-    size = np.uint32(cells * cells)
+    size = np.uint32(tiles * tiles)
     reach = light[SPREAD] * max(sx, sy)
     for i in range(n):
         at = np.uint32(a[ix(ADDRESS + i)])

@@ -30,14 +30,14 @@ START = 16  # in the pool of maps
 SIDE = 17
 SPREAD = 18  # penumbra: tangent of the angular radius, or the radius of the lamp in metres
 PERSPECTIVE = 19
-REACH = 20  # cells
+REACH = 20  # tiles
 MAP_REALS = 21
 
-CELL = 4
-"""Texels along the side of a cell of the coarse maps."""
+TILE = 4
+"""Texels along the side of a tile of the coarse maps."""
 COARSE = 5
-"""Coarse maps of a shadow map, one after the other: the greatest value within REACH cells, the greatest and the least
-within two cells, the greatest and the least within one."""
+"""Coarse maps of a shadow map, one after the other: the greatest value within REACH tiles, the greatest and the least
+within two tiles, the greatest and the least within one."""
 MOST_MAPS = 4
 WIDEST = 20.0
 """Texels; penumbrae are not filtered wider."""
@@ -173,7 +173,7 @@ def fit(
     texels = widest * (side - _BORDER) / float((high - low).min())
     if texels > WIDEST:
         side = max(int(side * WIDEST / texels), side // 2)
-        side = max(-(-side // CELL), 8) * CELL
+        side = max(-(-side // TILE), 8) * TILE
     scale = (side - _BORDER) / (high - low)
     row = np.zeros(MAP_REALS)
     row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)
@@ -182,7 +182,7 @@ def fit(
     row[SIDE] = side
     row[SPREAD] = spread
     row[PERSPECTIVE] = 0.0 if directional else 1.0
-    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / CELL)
+    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / TILE)
     return row.astype(np.float32), np.array([c.index for c in chosen], np.int32)
 
 
@@ -233,63 +233,63 @@ def _draw_triangle(
 
 
 @fast
-def _widen(cells: int, sign: Any, start: int, first: Any, second: Any) -> None:
+def _widen(tiles: int, sign: Any, start: int, first: Any, second: Any) -> None:
     """Replace each value of a coarse map by the greatest (``sign`` 1) or least (-1) of its 3 x 3 neighbourhood.
 
     The map is square and starts at ``start`` of ``first``; ``second`` is working memory.
     """
-    last = cells - 1
-    for y in range(cells):
-        at = start + y * cells
+    last = tiles - 1
+    for y in range(tiles):
+        at = start + y * tiles
         for x in range(1, last):
             left, here, right = first[ix(at + x - 1)], first[ix(at + x)], first[ix(at + x + 1)]
-            second[ix(y * cells + x)] = sign * max(max(sign * left, sign * here), sign * right)
-        second[ix(y * cells)] = sign * max(sign * first[ix(at)], sign * first[ix(at + 1)])
-        second[ix(y * cells + last)] = sign * max(sign * first[ix(at + last)], sign * first[ix(at + last - 1)])
-    for y in range(cells):
-        above, below = max(y - 1, 0) * cells, min(y + 1, last) * cells
-        for x in range(cells):
-            first[ix(start + y * cells + x)] = sign * max(
-                max(sign * second[ix(above + x)], sign * second[ix(y * cells + x)]), sign * second[ix(below + x)]
+            second[ix(y * tiles + x)] = sign * max(max(sign * left, sign * here), sign * right)
+        second[ix(y * tiles)] = sign * max(sign * first[ix(at)], sign * first[ix(at + 1)])
+        second[ix(y * tiles + last)] = sign * max(sign * first[ix(at + last)], sign * first[ix(at + last - 1)])
+    for y in range(tiles):
+        above, below = max(y - 1, 0) * tiles, min(y + 1, last) * tiles
+        for x in range(tiles):
+            first[ix(start + y * tiles + x)] = sign * max(
+                max(sign * second[ix(above + x)], sign * second[ix(y * tiles + x)]), sign * second[ix(below + x)]
             )
 
 
 @fast
 def _summarize(start: int, side: int, reach: int, shadow: Any, coarse: Any) -> None:
     """Fill the coarse maps of the shadow map that starts at ``start``."""
-    cells = side // CELL
-    size = cells * cells
-    base = COARSE * (start // (CELL * CELL))
+    tiles = side // TILE
+    size = tiles * tiles
+    base = COARSE * (start // (TILE * TILE))
     greatest = np.empty(side, np.float32)
     least = np.empty(side, np.float32)
     other = np.empty(size, np.float32)
     top, bottom = base + 3 * size, base + 4 * size
-    for row in range(cells):
-        at = start + row * CELL * side
+    for row in range(tiles):
+        at = start + row * TILE * side
         for x in range(side):
             p, q = shadow[ix(at + x)], shadow[ix(at + side + x)]
             r, s = shadow[ix(at + 2 * side + x)], shadow[ix(at + 3 * side + x)]
             greatest[ix(x)] = max(max(p, q), max(r, s))
             least[ix(x)] = min(min(p, q), min(r, s))
-        for k in range(cells):
-            x = CELL * k
-            coarse[ix(top + row * cells + k)] = max(
+        for k in range(tiles):
+            x = TILE * k
+            coarse[ix(top + row * tiles + k)] = max(
                 max(greatest[ix(x)], greatest[ix(x + 1)]), max(greatest[ix(x + 2)], greatest[ix(x + 3)])
             )
-            coarse[ix(bottom + row * cells + k)] = min(
+            coarse[ix(bottom + row * tiles + k)] = min(
                 min(least[ix(x)], least[ix(x + 1)]), min(least[ix(x + 2)], least[ix(x + 3)])
             )
-    _widen(cells, _1, top, coarse, other)
-    _widen(cells, -_1, bottom, coarse, other)
+    _widen(tiles, _1, top, coarse, other)
+    _widen(tiles, -_1, bottom, coarse, other)
     for i in range(size):
         coarse[ix(base + size + i)] = coarse[ix(top + i)]
         coarse[ix(base + 2 * size + i)] = coarse[ix(bottom + i)]
-    _widen(cells, _1, base + size, coarse, other)
-    _widen(cells, -_1, base + 2 * size, coarse, other)
+    _widen(tiles, _1, base + size, coarse, other)
+    _widen(tiles, -_1, base + 2 * size, coarse, other)
     for i in range(size):
         coarse[ix(base + i)] = coarse[ix(base + size + i)]
     for _ in range(2, reach):
-        _widen(cells, _1, base, coarse, other)
+        _widen(tiles, _1, base, coarse, other)
 
 
 @fast
