@@ -238,6 +238,20 @@ def test_categories_from_names(faces: Path, tmp_path: Path, rules: str, names: l
         assert 3 <= bolts <= 9
 
 
+def test_road_signs_without_images() -> None:
+    library = Library()
+    names = library.assets("road_sign/*")
+    assert len({library.category(name) for name in names}) == len(names) / 2 == 13
+    looks = set()
+    for name in names:
+        asset = library.asset(name)
+        assert whole(asset).is_watertight, name
+        color = side(asset, 1).material.base_color_map
+        assert color is not None
+        looks.add(color.key)
+    assert len(looks) == len(names)
+
+
 @pytest.mark.skipif(not (REAL / "signs").is_dir(), reason=f"no asset pack at {REAL} (SIMGEN_TEST_ASSETS)")
 def test_real_faces_are_solid() -> None:
     library = Library([REAL])

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.assets import bundled, dice, environments, plates, playing_cards, textures
+from simgen.assets import bundled, dice, environments, plates, playing_cards, road_signs, textures
 from simgen.assets.asset import Asset, Material, Mesh, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
@@ -26,6 +26,13 @@ __all__ = ["Library", "scaled_physics", "search_paths"]
 
 CACHE_BYTES = 256 << 20
 """What a library keeps in memory; the least recently used goes first, and is read again when asked for."""
+
+_PROCEDURAL: dict[str, Callable[[str], Asset]] = {
+    dice.PREFIX: dice.die,
+    playing_cards.PREFIX: playing_cards.playing_card,
+    road_signs.PREFIX: road_signs.road_sign,
+}
+"""How names begin -> what makes the asset of such a name."""
 
 T = TypeVar("T")
 
@@ -147,9 +154,10 @@ class Library:
         if entry is self._plates.get(entry.name):
             assert entry.path is not None
             options = plates.parse(name)
-            return plates.plate(name, entry.category, textures.load(entry.path), options, self.texture)
+            back = None if options.back is None else self.texture(options.back)
+            return plates.plate(name, entry.category, textures.load(entry.path), options.corner, back)
         if entry.path is None:
-            for prefix, make in ((dice.PREFIX, dice.die), (playing_cards.PREFIX, playing_cards.playing_card)):
+            for prefix, make in _PROCEDURAL.items():
                 if entry.name.startswith(prefix):
                     return make(entry.name)
             return primitive(entry.category, entry.name)

@@ -7,7 +7,6 @@ Every image of a library is an asset, too: "signs/stop.png" is "plate/signs/stop
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -85,8 +84,8 @@ def parse(name: str) -> Options:
     return Options(corner, values.get("back"))
 
 
-def plate(name: str, category: str, image: Texture, options: Options, find: Callable[[str], Texture]) -> Asset:
-    """The plate that shows ``image``; ``find`` loads the texture of its back.
+def plate(name: str, category: str, image: Texture, corner: float = 0.0, back: Texture | None = None) -> Asset:
+    """The plate that shows ``image``, and ``back`` on the other side; ``corner`` as in ``Options``.
 
     It lies in the plane of x and y around the origin, the image upright on the side that faces +z, ``SIZE`` long and
     ``THICKNESS`` thick. An image with transparent parts gives it its outline, without holes; others are rectangles.
@@ -95,14 +94,13 @@ def plate(name: str, category: str, image: Texture, options: Options, find: Call
     pixels = image.pixels
     height, width = pixels.shape[:2]
     cut = pixels.shape[2] == 4
-    outlines = _silhouette(pixels[..., 3], name) if cut else [_rectangle(width, height, options.corner)]
+    outlines = _silhouette(pixels[..., 3], name) if cut else [_rectangle(width, height, corner)]
     corners = np.concatenate(outlines)
     low, high = corners.min(axis=0), corners.max(axis=0)
     unit = SIZE / float((high - low).max())
     middle = (low + high) / 2
     half = SIZE * THICKNESS / 2
     face = texture(_bled(pixels), image.srgb) if cut else image
-    back = None if options.back is None else find(options.back)
     materials = (
         Material((1.0, 1.0, 1.0, 1.0), face, roughness=0.5),
         Material((0.5, 0.5, 0.5, 1.0), roughness=0.5),
@@ -193,20 +191,22 @@ def triangulate(polygon: F64) -> I64 | None:
     """
     points = polygon.tolist()
     ring = list(range(len(points)))
+    quality = [_quality(points[k - 1], points[k], points[(k + 1) % len(points)]) for k in ring]
     out: list[tuple[int, int, int]] = []
     while len(ring) > 3:
-        corners = list(zip(ring[-1:] + ring[:-1], ring, ring[1:] + ring[:1], strict=True))
-        quality = [_quality(*(points[k] for k in corner)) for corner in corners]
-        for k in sorted(range(len(ring)), key=lambda k: -quality[k]):
-            a, b, c = (points[index] for index in corners[k])
-            if quality[k] > 0 and not any(
+        for k in sorted(range(len(ring)), key=lambda k: -quality[ring[k]]):
+            ear = (ring[k - 1], ring[k], ring[(k + 1) % len(ring)])
+            a, b, c = (points[index] for index in ear)
+            if quality[ring[k]] > 0 and not any(
                 points[other] not in (a, b, c) and _inside(points[other], a, b, c) for other in ring
             ):
                 break
         else:
             return None
-        out.append(corners[k])
+        out.append(ear)
         del ring[k]
+        for near in (k - 1, k % len(ring)):
+            quality[ring[near]] = _quality(*(points[ring[(near + step) % len(ring)]] for step in (-1, 0, 1)))
     if _turn(*(points[k] for k in ring)) <= 0:
         return None
     return np.array([*out, tuple(ring)], np.int64)

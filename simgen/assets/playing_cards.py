@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.assets.asset import Asset, Texture
-from simgen.assets.plates import Options, plate
+from simgen.assets.plates import plate
 from simgen.assets.textures import texture
 
 PREFIX = "playing_card/"
@@ -58,7 +58,7 @@ def names() -> list[str]:
 
 def playing_card(name: str) -> Asset:
     """The card called ``name``, one of ``names()``; lies face up around the origin as plates do."""
-    return plate(name, "playing_card", face(name.removeprefix(PREFIX)), Options(corner=CORNER), _no_texture)
+    return plate(name, "playing_card", face(name.removeprefix(PREFIX)), CORNER)
 
 
 def face(card: str) -> Texture:
@@ -76,10 +76,6 @@ def face(card: str) -> Texture:
     _index(turned, rank, suit)
     small = cv2.resize(turned[::-1, ::-1], (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
     return texture(np.ascontiguousarray(small))
-
-
-def _no_texture(name: str) -> Texture:
-    raise AssertionError(f"cards have no back, but {name} was asked for")
 
 
 def _index(canvas: NDArray[np.uint8], rank: str, suit: str) -> None:
