@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,19 @@ import pytest
 
 from simgen import config
 from simgen.config import load
+from simgen.errors import ConfigError
+from simgen.generate.job import render
 from simgen.generate.pipeline import compute_frames, draw_scene
+from simgen.generate.replay import replay
 from simgen.generate.scenes import SceneSource
 from simgen.labels.frame import Frame
 from simgen.labels.motion import flow_validity, point_tracks, scene_flow
 from simgen.render.base import Snapshot
 from simgen.render.raycast import cast, ray_scene
 from simgen.render.snapshot import resolve, snapshot
+from simgen.sensors.lens import project, unproject
+from simgen.shards.reader import Dataset
+from simgen.shards.verify import verify
 
 WIDTH, HEIGHT = 120, 90
 PASSES = ("depth", "instance", "part", "object_coords", "flow_forward")
@@ -145,3 +153,49 @@ def test_a_query_beside_every_surface_is_told(source: SceneSource) -> None:
     assert isinstance(frame, Frame)
     with pytest.raises(ValueError, match="there is no surface"):
         point_tracks([frame], [(0, -1, 3)])
+
+
+@pytest.mark.parametrize("distortion", [None, {"k1": -0.25, "k2": 0.06}], ids=["pinhole", "lens"])
+def test_the_main_job_stores_motion(source: SceneSource, tmp_path: Path, distortion: dict[str, float] | None) -> None:
+    """Validity and scene flow as the lens sees them; the same alone as among others, and after replay."""
+    passes = ["depth", "flow_forward", "flow_forward_valid", "flow_backward_valid", "scene_flow_forward"]
+    plain = config.to_plain(source.config) | {"out": str(tmp_path / "d"), "frames": 8, "workers": 1, "passes": passes}
+    for camera in plain["scene"]["cameras"].values():
+        camera["distortion"] = distortion or {}
+    render(config.from_plain(plain))
+    assert verify(tmp_path / "d") == []
+    assert replay(tmp_path / "d", 2) == []
+    led = 0
+    with Dataset(tmp_path / "d") as data:
+        for camera in ("wrist", "scene"):
+            frames = [frame for frame in data if frame.camera == camera]
+            assert not frames[-1].images["flow_forward_valid"].any()
+            assert not frames[-1].images["scene_flow_forward"].any()
+            assert not frames[0].images["flow_backward_valid"].any()
+            for now, then in pairwise(frames):
+                valid = now.images["flow_forward_valid"]
+                assert valid.dtype == np.uint8
+                v, u = np.nonzero(valid)
+                assert len(u) > 0.4 * valid.size
+                coefficients = now.distortion
+                rays = unproject(np.stack([u, v], 1), now.K, coefficients, "radial_tangential")
+                points = (
+                    rays / rays[:, 2:] * now.images["depth"][v, u][:, None] + now.images["scene_flow_forward"][v, u]
+                )
+                at = np.stack([u, v], 1) + now.images["flow_forward"][v, u]
+                # Labels through a lens are picked from a grid that is up to half a pixel off.
+                near = 0.05 if distortion is None else 1.0
+                assert np.abs(project(points, now.K, coefficients, "radial_tangential") - at).max() < near
+                column, row = np.rint(at).astype(int).T
+                seen = then.images["depth"][np.clip(row, 0, HEIGHT - 1), np.clip(column, 0, WIDTH - 1)]
+                led += (np.abs(seen - points[:, 2]) < 0.02).mean() > 0.9
+                back = then.images["flow_backward_valid"]
+                assert abs(back.mean() - valid.mean()) < 0.3
+    assert led >= 4
+
+
+def test_a_rolling_shutter_has_no_single_other_time() -> None:
+    plain = config.to_plain(load("shapes", ["passes=[flow_forward_valid]"]))
+    plain["scene"]["cameras"]["main"]["shutter"] = {"readout": 0.01}
+    with pytest.raises(ConfigError, match="flow_forward_valid is not defined"):
+        config.from_plain(plain)

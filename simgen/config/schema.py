@@ -20,6 +20,10 @@ PASSES = (
     "object_coords",
     "flow_forward",
     "flow_backward",
+    "flow_forward_valid",
+    "flow_backward_valid",
+    "scene_flow_forward",
+    "scene_flow_backward",
     "part",
 )
 LARGEST_SIDE = 16384
@@ -144,11 +148,23 @@ def validate(config: RenderConfig) -> None:
         )
     _validate_passes(config.passes)
     check_scene(config.scene)
+    _validate_motion(config)
 
 
 def _validate_auto_or_count(key: str, value: object) -> None:
     if value != "auto" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ConfigError(f'{key} must be "auto" or a whole number of at least 1, not {value!r}.')
+
+
+def _validate_motion(config: RenderConfig) -> None:
+    asked = [name for name in config.passes if name.startswith("scene_flow") or name.endswith("_valid")]
+    for name, camera in config.scene.cameras.items():
+        readout = camera.shutter.readout
+        if asked and readout is not None and any(readout.outcomes):
+            raise ConfigError(
+                f"passes: {asked[0]} is not defined where each row has its own time; leave it, or "
+                f"scene.cameras.{name}.shutter.readout."
+            )
 
 
 def _validate_passes(passes: object) -> None:

@@ -15,6 +15,7 @@ from simgen.config import RenderConfig
 from simgen.errors import RenderError, near_match
 from simgen.generate.calibration import calibrated
 from simgen.generate.compose import Composer, composer
+from simgen.generate.motion import NEEDS, keep_in_image, motion_passes
 from simgen.generate.observe import observe
 from simgen.generate.search import search, settled
 from simgen.generate.take import Take
@@ -44,7 +45,7 @@ AUTO_PASSES = ("rgb", "depth", "instance", "semantic", "normal")
 """The passes that ``passes: auto`` stands for, as far as the renderer has them."""
 
 
-_DERIVED = {"semantic": "instance", "depth_sensor": "depth"}
+_DERIVED: dict[str, tuple[str, ...]] = {"semantic": ("instance",), "depth_sensor": ("depth",), **NEEDS}
 """Passes that are made of a rendered one."""
 
 
@@ -132,7 +133,7 @@ def resolve_passes(
     ``auto`` stores depth sensors where a camera of ``scene`` has one.
     """
     available = set(renderer.passes)
-    available |= {name for name, needs in _DERIVED.items() if needs in available}
+    available |= {name for name, needs in _DERIVED.items() if available.issuperset(needs)}
     chosen = [name for name in AUTO_PASSES if name in available] if isinstance(passes, str) else list(passes)
     if isinstance(passes, str) and scene is not None and "depth_sensor" in available:
         chosen += ["depth_sensor"] * any(camera.depth_sensor.given for camera in scene.cameras.values())
@@ -199,11 +200,13 @@ def _compute(
     for b, take in enumerate(takes):
         exposure = take.exposure
         seen = {name: buffer[b] for name, buffer in labels.items()}
+        seen |= motion_passes(renderer, take, passes, seen)
         sensed = {}
         if "depth_sensor" in passes:
             near = {name: buffer[b] for name, buffer in beside.items()}
             sensed["depth_sensor"] = _measured(take, near)
         images = see(exposure, seen, None if colours is None else colours["rgb"][b], sensed, lenses)
+        keep_in_image(images)
         if composed is not None:
             silhouettes = composed.silhouettes(lenses)
         else:
@@ -233,6 +236,7 @@ def _rendered(take: Take, passes: Sequence[str], frames: Sequence[FrameRecord]) 
     Labels come from the id buffer, whether it is stored or not.
     """
     wanted = [name for name in passes if name not in _DERIVED] + ["instance"]
+    wanted += [needed for name in passes for needed in NEEDS.get(name, ())]
     if take.exposure.apart and "rgb" in wanted:
         wanted.remove("rgb")
     if take.scene.record.keypoints:

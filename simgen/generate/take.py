@@ -85,6 +85,14 @@ class Take:
                 out[n, k] = cam_from_obj(camera, where.T_world_obj)
         return out
 
+    def beside(self, direction: int) -> Take | None:
+        """The take of the next frame (1) or the one before (-1) of the same view; None when there is none."""
+        frame = self._neighbour(direction)
+        if frame is None:
+            return None
+        place = next(k for k, other in enumerate(self.scene.record.frames) if other is frame)
+        return Take(self.scene, self.simulation, place)
+
     def readout_of(self, name: str) -> float:
         """Seconds that the neighbouring frame of a flow pass takes from its first row to its last."""
         frame = self._neighbour(1 if name == "flow_forward" else -1)

@@ -53,11 +53,18 @@ def flow_validity(
     """
     height, width = depth.shape
     v, u = np.nonzero(depth)
-    at = np.stack([u, v], 1) + flow[v, u].astype(np.float64)
+    at = np.stack([u, v], 1).astype(np.float64) + flow[v, u]
     z = depth[v, u].astype(np.float64) + moved[v, u, 2]
     valid = np.zeros(depth.shape, np.uint8)
     valid[v, u] = _in_sight(at, z, depth_then) & _inside(at, width, height)
     return valid
+
+
+def leads_into_image(flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """1 (H, W) where a pixel plus its ``flow`` (H, W, 2) is in the image."""
+    height, width = flow.shape[:2]
+    at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64) + flow
+    return _inside(at.reshape(-1, 2), width, height).reshape(height, width).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,10 @@ IMAGES: dict[str, Image] = {
     "object_coords": Image("float32", "m, in the object's frame; 0: no surface"),
     "flow_forward": Image("float32", "px (dx, dy) to the next time; 0: not defined"),
     "flow_backward": Image("float32", "px (dx, dy) to the previous time; 0: not defined"),
+    "flow_forward_valid": Image("uint8", "1: the point is in the image and not hidden at the next time"),
+    "flow_backward_valid": Image("uint8", "1: the point is in the image and not hidden at the previous time"),
+    "scene_flow_forward": Image("float32", "m, to the next time, from camera frame to camera frame; 0: not defined"),
+    "scene_flow_backward": Image("float32", "m, to the previous time, likewise"),
     "part": Image("uint16", "part id; 0: no surface"),
 }
 """The passes with a stored type of their own. Other passes are stored as they come, in the unit ``""``."""
