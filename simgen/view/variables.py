@@ -92,8 +92,8 @@ def variables(frames: Frames, config: Mapping[str, Any]) -> list[Variable]:
             continue
         cameras = sorted(set(frames.camera)) if factor == "camera" else [""]
         for camera in cameras if len(cameras) > 1 else [""]:
-            declared = _declared(config, factor, name, camera or frames.camera[0])
-            variable = _variable(frames, factor, name, camera, declared, _strength(config, factor))
+            declared = declared_for(config, factor, name, camera or frames.camera[0])
+            variable = _variable(frames, factor, name, camera, declared, strength_of(config, factor))
             if variable is not None:
                 found.append(variable)
     return found
@@ -164,7 +164,7 @@ def _variable(
         if len({value for part in parts for value in part}) > _MOST_WORDS and declared is None:
             # Of hundreds of textures the folders say more than the files.
             parts = [[value.rpartition("/")[0] or value for value in part] for part in parts]
-    per, values = _independent(frames, rows, parts)
+    per, values = independent(frames, rows, parts)
     by_frame: list[Any] = [None] * len(frames.index)
     for k, part in zip(rows, parts, strict=True):
         by_frame[k] = part[0] if len(part) == 1 else None
@@ -192,7 +192,7 @@ def _is_vector(declared: object, parts: Sequence[Sequence[Any]]) -> bool:
     return lengths in ({2}, {3}, {4})
 
 
-def _independent(frames: Frames, rows: Sequence[int], parts: Sequence[list[Any]]) -> tuple[str, list[Any]]:
+def independent(frames: Frames, rows: Sequence[int], parts: Sequence[list[Any]]) -> tuple[str, list[Any]]:
     """What one draw holds for, and the draws themselves."""
     keyed: dict[str, list[tuple[Any, ...]]] = {
         "scene": [(int(frames.scene[k]),) for k in rows],
@@ -242,12 +242,13 @@ def _asked(declared: object, strength: float, number: bool) -> tuple[Any, ...] |
     return tuple(_word(value) for value in sample)
 
 
-def _strength(config: Mapping[str, Any], factor: str) -> float:
+def strength_of(config: Mapping[str, Any], factor: str) -> float:
+    """The strength in force of a factor, 1 for what is none."""
     knob = config.get("randomize", {}).get(factor, {})
     return float(knob.get("strength", 1.0)) if knob.get("enabled", True) else 0.0
 
 
-def _declared(config: Mapping[str, Any], factor: str, name: str, camera: str) -> object:
+def declared_for(config: Mapping[str, Any], factor: str, name: str, camera: str) -> object:
     """The Distribution, or the fixed value, from which a draw comes; None when it is not found."""
     for path in _paths(factor, name, camera):
         value = _lookup(config.get("scene"), path)
