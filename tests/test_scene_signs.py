@@ -13,6 +13,7 @@ import simgen
 from simgen.assets.asset import Asset
 from simgen.generate.pipeline import category_ids, scene_frames
 from simgen.labels.frame import Frame
+from simgen.render.base import Renderer
 from simgen.scene.record import SceneRecord
 
 REAL = Path(os.environ.get("SIMGEN_TEST_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
@@ -28,7 +29,7 @@ def library() -> simgen.Library:
 
 
 @pytest.fixture(scope="module")
-def renderer():
+def renderer() -> Renderer:
     return simgen.create_renderer("raster", "cpu")
 
 
@@ -63,7 +64,7 @@ def sign_seen(frame: Frame, record: SceneRecord, library: simgen.Library) -> str
     return max(likeness, key=lambda name: likeness[name])
 
 
-def test_the_sign_that_is_labelled_is_the_one_that_is_seen(library, renderer) -> None:
+def test_the_sign_that_is_labelled_is_the_one_that_is_seen(library: simgen.Library, renderer: Renderer) -> None:
     config = simgen.load("signs", [*SMALL, *PLAIN])
     numbers = category_ids(config, library)
     assert list(numbers) == sorted({library.category(name) for name in library.assets("road_sign/*")})
@@ -79,7 +80,7 @@ def test_the_sign_that_is_labelled_is_the_one_that_is_seen(library, renderer) ->
     assert len(set(found)) > 4
 
 
-def test_signs_are_whole_and_as_small_as_in_photographs(library, renderer) -> None:
+def test_signs_are_whole_and_as_small_as_in_photographs(library: simgen.Library, renderer: Renderer) -> None:
     config = simgen.load("signs", [option.replace("48", "64") for option in SMALL])
     sides, levels, visible = [], [], []
     for scene in range(25):
@@ -97,7 +98,7 @@ def test_signs_are_whole_and_as_small_as_in_photographs(library, renderer) -> No
     assert np.min(visible) < 1
 
 
-def test_other_signs_stand_by_unlabelled(library) -> None:
+def test_other_signs_stand_by_unlabelled(library: simgen.Library) -> None:
     config = simgen.load("signs", [])
     records = [simgen.sample(config, library, 0, scene) for scene in range(30)]
     groups = {body.group for record in records for body in record.bodies}
