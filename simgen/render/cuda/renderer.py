@@ -14,7 +14,9 @@ from simgen.render.base import PASSES, Buffers, Snapshot
 from simgen.render.cuda import device as devices
 from simgen.render.cuda import labels, stages
 from simgen.render.cuda.batch import Batch, image_views, pack_batch
+from simgen.render.cuda.color import MOST_SAMPLES
 from simgen.render.cuda.device import Memory, cuda, launch
+from simgen.render.cuda.illumination import Frame, shade_batch
 from simgen.render.cuda.residency import DeviceEnvironments, DeviceResidents
 from simgen.render.raster import layout
 from simgen.render.raster.antialias import sample_pattern
@@ -22,7 +24,6 @@ from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 
 _CHANNELS = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
 _CENTRE = np.zeros((1, 2))
-_MOST_SAMPLES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +58,15 @@ class CudaRenderer:
     """
 
     name = "raster"
-    passes = frozenset(labels.PASSES)
+    passes = frozenset(PASSES)
 
     def __init__(
         self, device: str = "cuda:0", samples: int = 4, shadow_size: int = 1024, memory_limit: int = 1 << 30,
         batch_limit: int = 1 << 30,
     ) -> None:  # fmt: skip
-        if not 1 <= samples <= _MOST_SAMPLES or shadow_size < 0 or memory_limit < 0:
+        if not 1 <= samples <= MOST_SAMPLES or shadow_size < 0 or memory_limit < 0:
             raise RenderError(
-                f"samples={samples} must be 1 to {_MOST_SAMPLES}, shadow_size={shadow_size} and "
+                f"samples={samples} must be 1 to {MOST_SAMPLES}, shadow_size={shadow_size} and "
                 f"memory_limit={memory_limit} at least 0"
             )
         devices.select(device)
@@ -103,8 +104,6 @@ class CudaRenderer:
         for name in passes:
             if name not in PASSES:
                 raise RenderError(f"unknown pass {name!r}{near_match(name, PASSES)}; known are {', '.join(PASSES)}")
-            if name not in self.passes:
-                raise RenderError(f"pass {name!r} is not computed on CUDA; use renderer.device=cpu for it.")
         sizes = {(s.camera.height, s.camera.width) for s in snapshots}
         if len(sizes) > 1:
             raise RenderError(f"the images of one batch must have one size (height, width), not {sorted(sizes)}")
@@ -147,6 +146,9 @@ class CudaRenderer:
         stages.draw(drawn, batch, views, pattern, keys, self._memory)
         seen = stages.surfaces(drawn, batch, views, keys, count, self._memory)
         self._write_labels(snapshots, drawn, seen, keys, len(pattern), width, height, out)
+        if "rgb" in out:
+            frame = Frame(snapshots, batch, drawn, seen, keys, pattern, width, height)
+            shade_batch(frame, self.shadow_size, self._environments, self._memory, out["rgb"])
 
     def _write_labels(
         self, snapshots: Sequence[Snapshot], drawn: stages.OnDevice, seen: stages.Surfaces, keys: Any, samples: int,

@@ -1,0 +1,246 @@
+"""Light that a fragment sends to the camera: the formulas of ``simgen.render.raster.shading``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simgen.render.cuda.device import device
+from simgen.render.cuda.materials import decode_color, saturate
+from simgen.render.cuda.points import (
+    ALPHA,
+    EG,
+    ER,
+    F0B,
+    F0G,
+    F0R,
+    LX,
+    LY,
+    LZ,
+    NOISE,
+    NV,
+    NX,
+    NY,
+    NZ,
+    OPEN,
+    OUT_B,
+    OUT_G,
+    OUT_R,
+    ROUGH,
+    SEEN,
+    VX,
+    VY,
+    VZ,
+    WIDEN,
+    B,
+    G,
+    R,
+    X,
+    Y,
+    Z,
+)
+from simgen.render.raster import environment, mathematics
+from simgen.render.raster.environment import LAST, SIDES, STARTS
+from simgen.render.raster.lights import (
+    AREA,
+    DIRECTIONAL,
+    HALF_X,
+    HALF_Y,
+    INNER,
+    KIND,
+    OUTER,
+    POINT,
+    POSITION,
+    SIZE,
+    TRAVEL,
+)
+from simgen.render.raster.mathematics import INVERSE_PI
+
+# An environment, float32: what turns camera directions into its frame (3x3), and how it shines.
+INTENSITY = 9
+SCALE = 10
+HARMONICS = 11
+ENVIRONMENT_REALS = 38
+
+octahedral = device(mathematics.octahedral)
+ggx = device(mathematics.ggx)
+schlick = device(mathematics.schlick)
+split_sum = device(mathematics.split_sum)
+smooth_falloff = device(mathematics.smooth_falloff)
+irradiance = device(environment.irradiance)
+
+_0 = np.float32(0.0)
+_1 = np.float32(1.0)
+_2 = np.float32(2.0)
+_HALF = np.float32(0.5)
+_TINY = np.float32(1e-12)
+
+
+@device
+def add_light(r: Any, g: Any, b: Any, f: Any) -> None:
+    """Add a light of colour (r, g, b): direction in L, irradiance factor across it in ER, n.l for diffuse in EG.
+
+    WIDEN is what the light's size adds to the roughness of the highlight; the distribution is scaled to keep its
+    energy (Karis 2013).
+    """
+    lx, ly, lz = f[LX], f[LY], f[LZ]
+    nl = f[NX] * lx + f[NY] * ly + f[NZ] * lz
+    vl = f[VX] * lx + f[VY] * ly + f[VZ] * lz
+    inverse = _1 / np.sqrt(max(_2 + _2 * vl, np.float32(1e-6)))
+    nh = saturate((nl + f[NV]) * inverse)
+    vh = saturate((_1 + vl) * inverse)
+    lit = saturate(nl)
+    alpha = f[ALPHA]
+    wide = min(alpha + f[WIDEN], _1)
+    ratio = alpha / wide
+    specular = ggx(lit, f[NV], nh, wide) * (ratio * ratio) * lit
+    fresnel = schlick(vh)
+    e = f[ER] * f[SEEN]
+    diffuse = f[EG] * INVERSE_PI
+    fr = f[F0R] + (_1 - f[F0R]) * fresnel
+    fg = f[F0G] + (_1 - f[F0G]) * fresnel
+    fb = f[F0B] + (_1 - f[F0B]) * fresnel
+    f[OUT_R] += e * r * (f[R] * (_1 - fr) * diffuse + fr * specular)
+    f[OUT_G] += e * g * (f[G] * (_1 - fg) * diffuse + fg * specular)
+    f[OUT_B] += e * b * (f[B] * (_1 - fb) * diffuse + fb * specular)
+
+
+@device
+def aim(light: Any, f: Any) -> None:
+    """Direction to a light, its irradiance factor, diffuse cosine and highlight widening."""
+    kind = np.int64(light[KIND])
+    dx, dy, dz = light[TRAVEL], light[TRAVEL + 1], light[TRAVEL + 2]
+    if kind == DIRECTIONAL:
+        widen = min(light[SIZE] * np.float32(0.25), _HALF)
+        f[LX] = -dx
+        f[LY] = -dy
+        f[LZ] = -dz
+        f[ER] = _1
+        f[EG] = saturate(-(f[NX] * dx + f[NY] * dy + f[NZ] * dz))
+        f[WIDEN] = widen
+        return
+    ox, oy, oz = light[POSITION], light[POSITION + 1], light[POSITION + 2]
+    if kind != AREA:
+        inner, outer = light[INNER], light[OUTER]
+        if kind == POINT:
+            inner, outer = np.float32(-2.0), np.float32(-3.0)
+        radius = light[SIZE]
+        x, y, z = ox - f[X], oy - f[Y], oz - f[Z]
+        d2 = max(x * x + y * y + z * z, np.float32(1e-6))
+        inverse = _1 / np.sqrt(d2)
+        x, y, z = x * inverse, y * inverse, z * inverse
+        f[LX] = x
+        f[LY] = y
+        f[LZ] = z
+        cone = smooth_falloff(-(x * dx + y * dy + z * dz), inner, outer)
+        # Inside the lamp the inverse square law ends.
+        f[ER] = cone / max(d2, radius * radius)
+        f[EG] = saturate(f[NX] * x + f[NY] * y + f[NZ] * z)
+        f[WIDEN] = min(radius * inverse * _HALF, _HALF)
+        return
+    ax, ay, az = light[HALF_X], light[HALF_X + 1], light[HALF_X + 2]
+    bx, by, bz = light[HALF_Y], light[HALF_Y + 1], light[HALF_Y + 2]
+    a2 = max(ax * ax + ay * ay + az * az, _TINY)
+    b2 = max(bx * bx + by * by + bz * bz, _TINY)
+    area = np.float32(4.0) * np.sqrt(a2 * b2)
+    px, py, pz = ox - f[X], oy - f[Y], oz - f[Z]
+    # Diffuse: the mean over the centres of sixteen parts of the rectangle.
+    total = _0
+    for k in range(16):
+        s = np.float32(k % 4) * _HALF - np.float32(0.75)
+        q = np.float32(k // 4) * _HALF - np.float32(0.75)
+        x, y, z = px + s * ax + q * bx, py + s * ay + q * by, pz + s * az + q * bz
+        d2 = max(x * x + y * y + z * z, np.float32(1e-6))
+        emitted = max(-(x * dx + y * dy + z * dz), _0)
+        received = max(f[NX] * x + f[NY] * y + f[NZ] * z, _0)
+        # A part fills a solid angle of no more than its disc allows, so that nearness stays finite.
+        total += emitted * received / (d2 * d2 + area * area * np.float32(1 / 256 / 9.87))
+    irradiance_ = total * area * np.float32(1 / 16)
+    # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013).
+    two = _2 * f[NV]
+    rx, ry, rz = (
+        two * f[NX] - f[VX],
+        two * f[NY] - f[VY],
+        two * f[NZ] - f[VZ],
+    )
+    against = rx * dx + ry * dy + rz * dz
+    t = (px * dx + py * dy + pz * dz) / (against if against < np.float32(-1e-3) else np.float32(-1e-3))
+    hx, hy, hz = t * rx - px, t * ry - py, t * rz - pz
+    if against >= np.float32(-1e-3):
+        hx, hy, hz = _0, _0, _0
+    s = min(max((hx * ax + hy * ay + hz * az) / a2, -_1), _1)
+    q = min(max((hx * bx + hy * by + hz * bz) / b2, -_1), _1)
+    x, y, z = px + s * ax + q * bx, py + s * ay + q * by, pz + s * az + q * bz
+    d2 = max(x * x + y * y + z * z, np.float32(1e-6))
+    inverse = _1 / np.sqrt(d2)
+    x, y, z = x * inverse, y * inverse, z * inverse
+    f[LX] = x
+    f[LY] = y
+    f[LZ] = z
+    facing = max(-(x * dx + y * dy + z * dz), _0)
+    solid = facing * area / (d2 + area * np.float32(1 / np.pi))
+    f[ER] = solid
+    f[EG] = irradiance_ / max(solid, np.float32(1e-6)) if solid > _0 else _0
+    f[WIDEN] = min(np.sqrt(area * np.float32(1 / np.pi)) * inverse * _HALF, _HALF)
+
+
+@device
+def add_environment(light: Any, start: int, reflections: Any, f: Any) -> None:
+    """Add the light of an environment: irradiance on the diffuse part, prefiltered reflection.
+
+    ``light`` is its row of the table of environments, ``start`` where its reflections begin in the pool.
+    """
+    intensity, scale = light[INTENSITY], light[SCALE]
+    r0, r1, r2 = light[0], light[1], light[2]
+    r3, r4, r5 = light[3], light[4], light[5]
+    r6, r7, r8 = light[6], light[7], light[8]
+    # The mirrored viewing direction; rough surfaces reflect from closer to their normal.
+    two = _2 * f[NV]
+    x, y, z = (
+        two * f[NX] - f[VX],
+        two * f[NY] - f[VY],
+        two * f[NZ] - f[VZ],
+    )
+    u, v = octahedral(r0 * x + r1 * y + r2 * z, r3 * x + r4 * y + r5 * z, r6 * x + r7 * y + r8 * z)
+    # Between two levels, pixels take one or the other in a fixed pattern of noise.
+    level = np.int64(min(np.floor(np.sqrt(f[ROUGH]) * np.float32(LAST) + f[NOISE]), np.float32(LAST)))
+    side = SIDES[level]
+    x = u * np.float32(side) + _HALF
+    y = v * np.float32(side) + _HALF
+    x0, y0 = np.int64(x), np.int64(y)
+    at = start + STARTS[level] + y0 * (side + 2) + x0
+    fa, fb = x - np.float32(x0), y - np.float32(y0)
+    p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
+    pr, pg, pb = decode_color(reflections[at])
+    qr, qg, qb = decode_color(reflections[at + 1])
+    rr, rg, rb = decode_color(reflections[at + side + 2])
+    sr, sg, sb = decode_color(reflections[at + side + 3])
+    red = p * pr + q * qr + r * rr + s * sr
+    green = p * pg + q * qg + r * rg + s * sg
+    blue = p * pb + q * qb + r * rb + s * sb
+    red = scale * red / (np.float32(1.002) - red)
+    green = scale * green / (np.float32(1.002) - green)
+    blue = scale * blue / (np.float32(1.002) - blue)
+    nx, ny, nz = f[NX], f[NY], f[NZ]
+    x, y, z = r0 * nx + r1 * ny + r2 * nz, r3 * nx + r4 * ny + r5 * nz, r6 * nx + r7 * ny + r8 * nz
+    factor, bias = split_sum(f[NV], f[ROUGH])
+    opening = f[OPEN]
+    # What several bounces among the microfacets give back (Fdez-Aguera 2019, simplified).
+    more = _1 / (factor + bias) - _1
+    # Occlusion of the reflection from that of the diffuse light (Lagarde and de Rousiers 2014).
+    reflected = saturate(f[NV] + opening) * opening
+    reflected = opening + (reflected - opening) * (_1 - f[ROUGH]) if opening < _1 else _1
+    fr, fg, fb = f[F0R], f[F0G], f[F0B]
+    er = (fr * factor + bias) * (_1 + fr * more)
+    eg = (fg * factor + bias) * (_1 + fg * more)
+    eb = (fb * factor + bias) * (_1 + fb * more)
+    f[OUT_R] += intensity * (
+        f[R] * (_1 - er) * irradiance(light[HARMONICS:], 0, x, y, z) * opening + er * red * reflected
+    )
+    f[OUT_G] += intensity * (
+        f[G] * (_1 - eg) * irradiance(light[HARMONICS:], 1, x, y, z) * opening + eg * green * reflected
+    )
+    f[OUT_B] += intensity * (
+        f[B] * (_1 - eb) * irradiance(light[HARMONICS:], 2, x, y, z) * opening + eb * blue * reflected
+    )

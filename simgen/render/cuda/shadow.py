@@ -1,0 +1,360 @@
+"""Shadow maps of a whole batch: drawn by atomic maxima, read a fragment a thread.
+
+Maps are fitted on the host (``simgen.render.raster.lighting.fit_shadows``); formulas are those of
+``simgen.render.raster.shadow`` and ``penumbra``, except that every fragment is filtered by itself where the CPU takes
+over the result of two neighbours that agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import float32, int64
+
+from simgen.render.cuda.device import cuda, device, kernel
+from simgen.render.cuda.points import EG, FNX, FNY, FNZ, NOISE, X, Y, Z
+from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH
+from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_VERTEX, PLACED
+from simgen.render.raster.penumbra import FILTER_TAPS, SEARCH_TAPS
+from simgen.render.raster.shadow import (
+    PERSPECTIVE,
+    REACH,
+    SCALE_X,
+    SCALE_Y,
+    SHIFT_X,
+    SHIFT_Y,
+    SIDE,
+    SPREAD,
+    TILE,
+    WIDEST,
+)
+
+# A drawable to draw into a map, int64: row of the map table, drawable, number of its first face in the list.
+MAP, DRAW, FIRST = range(3)
+
+# A triangle over a map, float32: corners sorted by y, the value at the first and its steps, slopes of the edges.
+_X0, _Y0, _X1, _Y1, _X2, _Y2, _VALUE, _A, _B, _LONG, _UPPER, _LOWER = range(12)
+_PIECE = 12
+
+_ROTATIONS = 64
+_FARTHEST = np.float32(-3.0e38)
+_NARROW = np.float32(TILE - 2)
+_SHARP = np.float32(1.5)
+_LEAST = np.float32(2.0)
+_0 = np.float32(0.0)
+_1 = np.float32(1.0)
+_HALF = np.float32(0.5)
+
+
+@device
+def find_row(starts: Any, item: int) -> int:
+    """The last place in ascending ``starts`` whose value is not above ``item``."""
+    low, high = 0, len(starts)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] <= item:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def empty(values: Any, count: int) -> None:
+    """A thread per texel: nothing casts a shadow."""
+    i = cuda.grid(1)
+    if i < count:
+        values[i] = _FARTHEST
+
+
+@device
+def _project(row: Any, placed: Any, at: int) -> Any:
+    """Place and value in a map of the vertex at ``at``; the value is NaN behind the light."""
+    X_, Y_, Z_ = np.float32(placed[at]), np.float32(placed[at + 1]), np.float32(placed[at + 2])
+    x = row[0] * X_ + row[1] * Y_ + row[2] * Z_ + row[3]
+    y = row[4] * X_ + row[5] * Y_ + row[6] * Z_ + row[7]
+    z = row[8] * X_ + row[9] * Y_ + row[10] * Z_ + row[11]
+    value = -z
+    if row[PERSPECTIVE] > _0:
+        value = _1 / z
+        x, y = x * value, y * value
+        if not (z > np.float32(1e-3)):
+            value = np.float32(np.nan)
+    return x * row[SCALE_X] + row[SHIFT_X], y * row[SCALE_Y] + row[SHIFT_Y], value
+
+
+@device
+def set_up_caster(face: int, m: int, row: Any, draws: Any, placed: Any, faces: Any, piece: Any, box: Any) -> bool:
+    """Set up a face for a map into ``piece`` (_PIECE,) and ``box`` (4,), its columns and rows; whether it is drawn."""
+    at = 3 * (np.int64(draws[m, FACES_IN_POOL]) + face)
+    first = np.int64(draws[m, FIRST_VERTEX])
+    x0, y0, v0 = _project(row, placed, (first + faces[at]) * PLACED)
+    x1, y1, v1 = _project(row, placed, (first + faces[at + 1]) * PLACED)
+    x2, y2, v2 = _project(row, placed, (first + faces[at + 2]) * PLACED)
+    limit = row[SIDE]
+    ymin, ymax = min(y0, y1, y2), max(y0, y1, y2)
+    if not (np.ceil(max(ymin, _0)) < np.ceil(min(ymax, limit))):
+        return False
+    xmin, xmax = min(x0, x1, x2), max(x0, x1, x2)
+    if not (np.ceil(max(xmin, _0)) < np.ceil(min(xmax, limit))):
+        return False
+    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    if draws[m, CULL] != 0 and area * np.float32(draws[m, CULL]) > _0:
+        return False
+    if not (abs(v0) + abs(v1) + abs(v2) < np.float32(1e30)):
+        return False
+    if not (abs(area) > np.float32(1e-9)):
+        return False
+    a = ((v1 - v0) * (y2 - y0) - (v2 - v0) * (y1 - y0)) / area
+    b = ((v2 - v0) * (x1 - x0) - (v1 - v0) * (x2 - x0)) / area
+    # A triangle seen edge-on has no meaningful slope: use its farthest corner.
+    low = min(v0, v1, v2)
+    span = max(v0, v1, v2) - low
+    if abs(a) + abs(b) > np.float32(4.0) * span:
+        a, b = _0, _0
+        v0 = low
+    if y1 < y0:
+        v0 = v0 + a * (x1 - x0) + b * (y1 - y0)
+        x0, y0, x1, y1 = x1, y1, x0, y0
+    if y2 < y0:
+        v0 = v0 + a * (x2 - x0) + b * (y2 - y0)
+        x0, y0, x2, y2 = x2, y2, x0, y0
+    if y2 < y1:
+        x1, y1, x2, y2 = x2, y2, x1, y1
+    piece[_X0], piece[_Y0], piece[_X1], piece[_Y1], piece[_X2], piece[_Y2] = x0, y0, x1, y1, x2, y2
+    piece[_VALUE], piece[_A], piece[_B] = v0, a, b
+    piece[_LONG] = (x2 - x0) / (y2 - y0)
+    piece[_UPPER] = (x1 - x0) / (y1 - y0) if y1 > y0 else _0
+    piece[_LOWER] = (x2 - x1) / (y2 - y1) if y2 > y1 else _0
+    box[0] = np.int64(np.ceil(max(xmin, _0)))
+    box[1] = np.int64(np.ceil(min(xmax, limit))) - 1
+    box[2] = np.int64(np.ceil(max(ymin, _0)))
+    box[3] = np.int64(np.ceil(min(ymax, limit))) - 1
+    return True
+
+
+@device
+def caster_columns(piece: Any, y: int, side: int) -> Any:
+    """First column and column after the last of a row of the map that a triangle covers."""
+    row = np.float32(y)
+    left = piece[_X0] + (row - piece[_Y0]) * piece[_LONG]
+    right = piece[_X1] + (row - piece[_Y1]) * piece[_LOWER]
+    if row < piece[_Y1]:
+        right = piece[_X0] + (row - piece[_Y0]) * piece[_UPPER]
+    if right < left:
+        left, right = right, left
+    limit = np.float32(side)
+    begin = np.int64(np.ceil(min(max(left, _0), limit)))
+    return begin, np.int64(np.ceil(max(min(right, limit), _0)))
+
+
+@device
+def caster_value(piece: Any, x: int, y: int) -> Any:
+    """The value of a triangle at a texel."""
+    return piece[_VALUE] + piece[_A] * (np.float32(x) - piece[_X0]) + piece[_B] * (np.float32(y) - piece[_Y0])
+
+
+@kernel
+def draw_casters(
+    casters: Any, firsts: Any, maps: Any, starts: Any, draws: Any, placed: Any, faces: Any, values: Any, listed: Any,
+    number: Any, count: int,
+) -> None:  # fmt: skip
+    """A thread per face of a caster (MAP, DRAW, FIRST in ``casters``): draw it when small, else list its tiles."""
+    i = cuda.grid(1)
+    piece = cuda.local.array(_PIECE, float32)
+    box = cuda.local.array(4, int64)
+    if i >= count:
+        return
+    k = find_row(firsts, i)
+    row = maps[casters[k, MAP]]
+    if not set_up_caster(i - firsts[k], casters[k, DRAW], row, draws, placed, faces, piece, box):
+        return
+    side, start = int(row[SIDE]), starts[casters[k, MAP]]
+    if (box[1] - box[0] + 1) * (box[3] - box[2] + 1) > SMALL:
+        across = (side + TILE_WIDTH - 1) // TILE_WIDTH
+        left, right = box[0] // TILE_WIDTH, box[1] // TILE_WIDTH
+        top, bottom = box[2] // TILE_HEIGHT, box[3] // TILE_HEIGHT
+        tiles = (right - left + 1) * (bottom - top + 1)
+        at = cuda.atomic.add(number, 0, tiles)
+        fits = at + tiles <= len(listed)
+        n = at
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                if n < len(listed):
+                    listed[n, 0] = i if fits else -1
+                    listed[n, 1] = y * across + x
+                    n += 1
+        if fits:
+            return
+    for y in range(box[2], box[3] + 1):
+        begin, end = caster_columns(piece, y, side)
+        for x in range(begin, end):
+            cuda.atomic.max(values, start + y * side + x, caster_value(piece, x, y))
+
+
+@kernel
+def draw_caster_tiles(
+    casters: Any, firsts: Any, maps: Any, starts: Any, draws: Any, placed: Any, faces: Any, values: Any, listed: Any,
+    number: Any,
+) -> None:  # fmt: skip
+    """Blocks of TILE_THREADS threads: draw the tiles listed, a texel a thread."""
+    piece = cuda.local.array(_PIECE, float32)
+    box = cuda.local.array(4, int64)
+    waiting = int(min(number[0], len(listed)))
+    for n in range(cuda.blockIdx.x, waiting, cuda.gridDim.x):
+        i = np.int64(listed[n, 0])
+        if i < 0:
+            continue
+        k = find_row(firsts, i)
+        row = maps[casters[k, MAP]]
+        side = int(row[SIDE])
+        across = (side + TILE_WIDTH - 1) // TILE_WIDTH
+        tile = np.int64(listed[n, 1])
+        x = (tile % across) * TILE_WIDTH + cuda.threadIdx.x % TILE_WIDTH
+        y = (tile // across) * TILE_HEIGHT + cuda.threadIdx.x // TILE_WIDTH
+        set_up_caster(i - firsts[k], casters[k, DRAW], row, draws, placed, faces, piece, box)
+        if box[2] <= y <= box[3]:
+            begin, end = caster_columns(piece, y, side)
+            if begin <= x < end:
+                cuda.atomic.max(values, starts[casters[k, MAP]] + y * side + x, caster_value(piece, x, y))
+
+
+@kernel
+def coarsen(maps: Any, starts: Any, tile_starts: Any, values: Any, rough: Any, count: int) -> None:
+    """A thread per tile: the greatest value in it."""
+    i = cuda.grid(1)
+    if i < count:
+        k = find_row(tile_starts, i)
+        side = int(maps[k, SIDE])
+        tile, tiles = i - tile_starts[k], side // TILE
+        start = starts[k] + (tile // tiles) * TILE * side + (tile % tiles) * TILE
+        best = _FARTHEST
+        for y in range(TILE):
+            for x in range(TILE):
+                best = max(best, values[start + y * side + x])
+        rough[i] = best
+
+
+@kernel
+def dilate(maps: Any, tile_starts: Any, source: Any, target: Any, down: int, count: int) -> None:
+    """A thread per tile: the greatest value within REACH tiles (first half of ``target``) and within one (second).
+
+    First across, from ``count`` values, then ``down`` (1), from twice as many.
+    """
+    i = cuda.grid(1)
+    if i < count:
+        k = find_row(tile_starts, i)
+        tiles = int(maps[k, SIDE]) // TILE
+        tile = i - tile_starts[k]
+        place, step = (tile // tiles, tiles) if down else (tile % tiles, 1)
+        for half in range(2):
+            reach = 1 if half else int(maps[k, REACH])
+            offset = half * count if down else 0
+            best = _FARTHEST
+            for q in range(max(place - reach, 0), min(place + reach + 1, tiles)):
+                best = max(best, source[offset + i + (q - place) * step])
+            target[half * count + i] = best
+
+
+@device
+def _tap(
+    px: Any, py: Any, c: Any, s: Any, u: Any, v: Any, rx: Any, ry: Any, value: Any, du: Any, dv: Any, start: int,
+    side: int, shadow: Any,
+) -> Any:  # fmt: skip
+    """What is found at one point of the disc, and whether it leaves the fragment lit."""
+    last = np.float32(side - 1)
+    x = np.floor(u + (px * c - py * s) * rx + _HALF)
+    y = np.floor(v + (px * s + py * c) * ry + _HALF)
+    x, y = min(max(x, _0), last), min(max(y, _0), last)
+    found = shadow[start + np.int64(y) * side + np.int64(x)]
+    return found, value + du * (x - u) + dv * (y - v) >= found
+
+
+@device
+def light_seen(
+    light: Any, start: int, tile_start: int, tile_count: int, shadow: Any, coarse: Any, discs: Any, f: Any
+) -> Any:
+    """Share of a light, from 0 to 1, that the fragment ``f`` sees; 1 outside the map.
+
+    ``light`` is the row of the map, whose texels begin at ``start`` and tiles at ``tile_start`` of ``tile_count``.
+    """
+    x, y, z = f[X], f[Y], f[Z]
+    lx = light[0] * x + light[1] * y + light[2] * z + light[3]
+    ly = light[4] * x + light[5] * y + light[6] * z + light[7]
+    lz = light[8] * x + light[9] * y + light[10] * z + light[11]
+    sx, sy, ox, oy = light[SCALE_X], light[SCALE_Y], light[SHIFT_X], light[SHIFT_Y]
+    perspective = light[PERSPECTIVE] > _0
+    spread = light[SPREAD]
+    side = int(light[SIDE])
+    tiles = side // TILE
+    tile = np.float32(1 / TILE)
+    last = np.float32(tiles - 1)
+    inverse = _1 / max(lz, np.float32(1e-3))
+    scale = inverse if perspective else _1
+    depth = inverse if perspective else -lz
+    u, v = lx * scale * sx + ox, ly * scale * sy + oy
+    tu, tv = u * tile, v * tile
+    inside = min(min(tu, tv), min(last + _1 - tu, last + _1 - tv))
+    if perspective:
+        inside = min(inside, lz - np.float32(1e-3))
+    if not (min(inside, f[EG]) > _0):
+        return _1
+    at = tile_start + np.int64(min(max(np.floor(tu), _0), last)) + np.int64(min(max(np.floor(tv), _0), last)) * tiles
+    nearest = coarse[at]
+    # The lamp seen past the nearest blocker there may be bounds the penumbra; a narrow one need not look far.
+    if not (depth < nearest):
+        return _1
+    if spread * max(sx, sy) * (nearest - depth) <= _NARROW and depth >= coarse[tile_count + at]:
+        return _1
+    nx, ny, nz = f[FNX], f[FNY], f[FNZ]
+    mx = light[0] * nx + light[1] * ny + light[2] * nz
+    my = light[4] * nx + light[5] * ny + light[6] * nz
+    mz = light[8] * nx + light[9] * ny + light[10] * nz
+    # The plane of the triangle over the map, its steepness bounded; the bias is a part of a texel's depth.
+    metre = inverse * inverse if perspective else _1
+    texel = (lz if perspective else _1) / min(sx, sy)
+    d = mx * lx + my * ly + mz * lz if perspective else mz
+    tiny = np.float32(1e-5)
+    d = min(d, -tiny) if d < _0 else max(d, tiny)
+    bound = np.float32(6.0) * texel * metre
+    du = min(max(mx / (d * sx), -bound), bound)
+    dv = min(max(my / (d * sy), -bound), bound)
+    value = depth + (texel * _HALF + np.float32(2e-4)) * metre
+    widest = np.float32(WIDEST)
+    wide = spread * max(nearest - depth, _0)
+    rx, ry = min(max(wide * sx, _LEAST), widest), min(max(wide * sy, _LEAST), widest)
+    turn = 2 * (SEARCH_TAPS + FILTER_TAPS + np.int64(f[NOISE] * np.float32(_ROTATIONS)) % _ROTATIONS)
+    c, s = discs[turn], discs[turn + 1]
+    lit, blocked = _0, _0
+    for k in range(SEARCH_TAPS):
+        found, clear = _tap(
+            discs[2 * k], discs[2 * k + 1], c, s, u, v, rx, ry, value, du, dv, start, side, shadow
+        )  # fmt: skip
+        lit += np.float32(1 / SEARCH_TAPS) if clear else _0
+        blocked += _0 if clear else found * np.float32(1 / SEARCH_TAPS)
+    # The blockers found give the width of the penumbra.
+    if lit >= np.float32(0.999):
+        return _1
+    wide = spread * max(blocked / (_1 - lit) - (_1 / lz if perspective else -lz), _0)
+    rx, ry = min(wide * sx, widest), min(wide * sy, widest)
+    lit = _0
+    if max(rx, ry) > _SHARP:
+        for k in range(SEARCH_TAPS, SEARCH_TAPS + FILTER_TAPS):
+            found, clear = _tap(
+                discs[2 * k], discs[2 * k + 1], c, s, u, v, rx, ry, value, du, dv, start, side, shadow
+            )  # fmt: skip
+            lit += np.float32(1 / FILTER_TAPS) if clear else _0
+        return lit
+    # A sharp shadow: a tent of 3 x 3 texels.
+    fu, fv = np.floor(u), np.floor(v)
+    fa, fb = u - fu, v - fv
+    three = np.float32(3.0)
+    end = np.float32(side - 1)
+    for n in range(16):
+        i, j = np.float32(n & 3), np.float32(n >> 2)
+        px, py = min(max(fu + i - _1, _0), end), min(max(fv + j - _1, _0), end)
+        weight = min(min(i + _1 - fa, fa + three - i), _1) * min(min(j + _1 - fb, fb + three - j), _1)
+        if value + du * (px - u) + dv * (py - v) >= shadow[start + np.int64(py) * side + np.int64(px)]:
+            lit += weight * np.float32(1 / 9)
+    return lit
