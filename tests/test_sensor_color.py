@@ -363,3 +363,25 @@ def test_mosaic_and_noise_and_compression_keep_the_picture() -> None:
     plain, full = (sense(image, sensor).astype(float) for sensor in (ideal, replace(EVERYTHING, full_well=2e4)))
     assert np.corrcoef(plain.ravel(), full.ravel())[0, 1] > 0.98
     assert abs(plain.mean() - full.mean()) < 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
+def test_metering_spares_highlights(share: float) -> None:
+    """A third of the image is 30 times as bright as the rest: metering to the mean alone would clip all of it."""
+    rng = np.random.default_rng(1)
+    image = np.repeat(rng.uniform(0.02, 0.04, (96, 96, 1)).astype(np.float32), 3, 2)
+    image[:32] *= 30
+    plain = sense(image, SensorRecord(auto_exposure=0.2))
+    spared = sense(image, SensorRecord(auto_exposure=0.2, max_clipped=share))
+    assert (plain == 255).all(2).mean() > 0.33
+    # Whole sites of four by four pixels are metered, so that the image's share is not exactly that of the sites.
+    assert share - 0.03 <= (spared == 255).all(2).mean() <= share + 0.03
+    assert spared.mean() < plain.mean()
+
+
+def test_metering_of_a_grey_image_ignores_the_limit() -> None:
+    image = np.full((16, 16, 3), 0.3, np.float32)
+    dim = sense(image, SensorRecord(auto_exposure=0.2))
+    assert (sense(image, SensorRecord(auto_exposure=0.2, max_clipped=0.01)) == dim).all()
+    image[0, 0] = np.nan  # a broken pixel does not blind it
+    assert sense(image, SensorRecord(auto_exposure=0.2, max_clipped=0.5))[8, 8, 0] > 0

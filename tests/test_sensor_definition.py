@@ -20,6 +20,7 @@ from simgen.sensors.camera import at_resolution
 from simgen.sensors.color import sense
 
 EVERYTHING: dict[str, Any] = {
+    "max_clipped": 0.02,
     "exposure": 0.3,
     "white_balance": {"dist": "uniform", "low": 5000, "high": 8000, "nominal": 6500},
     "white_balance_gains": [1.1, 1.0, {"dist": "uniform", "low": 0.8, "high": 0.9}],
@@ -78,9 +79,9 @@ def test_every_parameter_of_the_record_can_be_set() -> None:
 
 
 def test_at_strength_zero_there_is_no_effect() -> None:
-    plain = {key: EVERYTHING[key] for key in ("exposure", "white_balance")}
+    plain = {key: EVERYTHING[key] for key in ("max_clipped", "exposure", "white_balance")}
     assert list(map(seedless, sensors(EVERYTHING, 0.0))) == list(map(seedless, sensors(plain, 0.0)))
-    assert seedless(sensors(EVERYTHING, 0.0)[0]) == SensorRecord(exposure=0.3, auto_exposure=0.22)
+    assert seedless(sensors(EVERYTHING, 0.0)[0]) == SensorRecord(exposure=0.3, auto_exposure=0.22, max_clipped=0.02)
 
 
 def test_between_effects_are_in_proportion_or_in_a_share_of_frames() -> None:
@@ -115,7 +116,8 @@ def shapes(*overrides: str) -> RenderConfig:
     return load("shapes", ["image.width=64", "image.height=48", *overrides])
 
 
-OWN = {k: v for k, v in EVERYTHING.items() if k not in ("exposure", "white_balance", "shot_noise", "read_noise")}
+METERED = ("max_clipped", "exposure", "white_balance", "shot_noise", "read_noise")
+OWN = {k: v for k, v in EVERYTHING.items() if k not in METERED}
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ Run = Callable[[argparse.Namespace], int]
 def info(parser: argparse.ArgumentParser) -> Run:
     """``simgen info``: what is in a dataset."""
     parser.description = (
-        "Print what a dataset holds: frames, passes, categories, drawn factors and how much of their ranges is covered, "
-        "targets reached, size on disk. Of a dataset that is not finished: how far it is."
+        "Print what a dataset holds: frames, passes, categories, drawn factors and how much of their ranges is covered,"
+        " targets reached, size on disk. Of a dataset that is not finished: how far it is."
     )
     _dataset_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the facts as JSON")

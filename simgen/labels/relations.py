@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.geometry import inverse
 from simgen.scene.containers import containers
 from simgen.scene.record import BodyRecord, SceneRecord
 from simgen.scene.state import Trace

@@ -51,7 +51,8 @@ def sensor(source: str, camera: str, definition: SensorDefinition, draw: Draw, s
     """
     drawn = {
         key: draw.one("sensor", f"{source}.{key}", getattr(definition, key), label=key)
-        for key in ("auto_exposure", "exposure", "white_balance")
+        for key in ("auto_exposure", "max_clipped", "exposure", "white_balance")
+        if getattr(definition, key) is not None
     }
     effects = _effects(source, definition, draw)
     seed = int(draw.uniforms("sensor", f"{source}.noise_seed", 1, 1)[0][0] * 2**53)
@@ -65,6 +66,7 @@ def sensor(source: str, camera: str, definition: SensorDefinition, draw: Draw, s
     return SensorRecord(
         exposure=float(drawn["exposure"]),
         auto_exposure=float(drawn["auto_exposure"]),
+        max_clipped=float(drawn.get("max_clipped", 1.0)),
         white_balance=(balance[0] * gains[0], balance[1] * gains[1], balance[2] * gains[2]),
         full_well=well,
         read_noise=read * well,

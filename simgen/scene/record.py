@@ -199,6 +199,7 @@ class SensorRecord:
     |---|---|---|---|
     | exposure | stops | radiance is multiplied by 2**exposure | -2...2 |
     | auto_exposure | linear | log-average level that is metered to, before ``exposure``; 0: none | 0.1...0.25 |
+    | max_clipped | ratio | share of the pixels that metering lets be brighter than white; 1: all | 0.005...0.05 |
     | white_balance | ratio | red, green, blue gains: what the camera's balance leaves uncorrected | 0.8...1.25 |
     | full_well | electrons | photo-electrons at linear 1.0 and gain 1; 0: no shot, read or dark noise | 2e3...5e4 |
     | read_noise | electrons | standard deviation at darkness, before the gain | 1...30 |
@@ -232,6 +233,7 @@ class SensorRecord:
 
     exposure: float = 0.0
     auto_exposure: float = 0.0
+    max_clipped: float = 1.0
     white_balance: Vec3 = (1.0, 1.0, 1.0)
     full_well: float = 0.0
     read_noise: float = 0.0

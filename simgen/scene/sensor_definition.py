@@ -106,18 +106,20 @@ class Intrinsics:
 class SensorDefinition:
     """How the camera turns light into a picture; ``SensorRecord`` has the typical range of each setting.
 
-    ``auto_exposure`` is the mean level to which it meters, 0 for none; ``exposure`` adds stops. ``white_balance`` is
+    ``auto_exposure`` is the mean level to which it meters, 0 for none, but lower where more than the share
+    ``max_clipped`` of the pixels would be brighter than white; ``exposure`` adds stops. ``white_balance`` is
     the light in kelvin that it takes for white, ``tint`` that light's distance from the black body in Duv, and
     ``white_balance_gains`` what is left uncorrected of red, green and blue. ``shot_noise`` is the noise of white,
     ``read_noise`` that of black, as standard deviations relative to white, and ``dsnu`` the fixed part of that of
     black; ``gain`` is the ISO speed over the base speed, and amplifies all three.
 
-    All but the first three are effects. Null leaves one out; the strength of the factor fades them in: at 0 there is
+    All but the first four are effects. Null leaves one out; the strength of the factor fades them in: at 0 there is
     none, whatever is written here. ``adc_bits``, ``bayer``, ``tone_curve`` and ``jpeg_quality`` have no half way: the
     strength is the share of frames that have them.
     """
 
     auto_exposure: Any = varies("number", 0.22, low=0, high=1)
+    max_clipped: Any = varies("number", None, low=0, high=1)
     exposure: Any = varies("number", 0.0, low=-10, high=10)
     white_balance: Any = varies("number", 6500.0, low=1000, high=15000)
     white_balance_gains: Any = varies("vec3", None, above=0)

@@ -39,9 +39,23 @@ def meter(radiance: NDArray[np.float32]) -> float:
     return float(np.exp(np.mean(np.log(luminance, dtype=np.float64))))
 
 
+def highlight_gain(radiance: NDArray[np.float32], max_clipped: float) -> float:
+    """The largest gain at which at most the share ``max_clipped`` of an image (H, W, 3) is brighter than 1.
+
+    Infinite for a share of 1. Every fourth pixel each way counts, by its luminance.
+    """
+    if max_clipped >= 1:
+        return np.inf
+    luminance = radiance[::4, ::4].reshape(-1, 3) @ _LUMINANCE
+    luminance = np.fmin(np.fmax(luminance, np.float32(1e-4)), np.float32(65504))
+    rank = len(luminance) - 1 - int(max_clipped * len(luminance))
+    return 1 / float(np.partition(luminance, rank)[rank])
+
+
 def check(sensor: SensorRecord) -> None:
     """Raise ConfigError for the first parameter of ``sensor`` that is outside its physical range."""
     limits = (
+        ("max_clipped", sensor.max_clipped, 0.0, 1.0),
         ("full_well", sensor.full_well, 0.0, np.inf),
         ("read_noise", sensor.read_noise, 0.0, np.inf),
         ("native_scale", sensor.native_scale, 1.0, np.inf),
@@ -73,7 +87,7 @@ def check(sensor: SensorRecord) -> None:
 def _gains(radiance: NDArray[np.float32], sensor: SensorRecord) -> NDArray[np.float32]:
     gain = 2.0**sensor.exposure
     if sensor.auto_exposure > 0:
-        gain *= sensor.auto_exposure / meter(radiance)
+        gain *= min(sensor.auto_exposure / meter(radiance), highlight_gain(radiance, sensor.max_clipped))
     gains = np.asarray(sensor.white_balance, np.float32) * np.float32(gain)
     if sensor.color_temperature or sensor.tint:
         gains = gains * balance_gains(sensor.color_temperature, sensor.tint).astype(np.float32)
