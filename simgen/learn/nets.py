@@ -188,3 +188,13 @@ def build(task: str, classes: int, width: int, height: int, side: int, target: s
     else:
         net = PoseNet(target, width, min(height, side))
     return nn.Sequential(Normalize(normalize), net)
+
+
+def deepest(module: nn.Module) -> nn.Module:
+    """The layer of a network of ``build`` whose output (B, C, h, w) is the most abstract: the end of its backbone."""
+    assert isinstance(module, nn.Sequential)
+    net = module[1]
+    if isinstance(net, Classifier | PoseNet):
+        return net.trunk
+    assert isinstance(net, Detector | Segmenter)
+    return net.down[-1]

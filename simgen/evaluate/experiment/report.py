@@ -10,22 +10,36 @@ import yaml  # type: ignore[import-untyped]
 
 from simgen import __version__
 from simgen.evaluate.experiment import plots, table
+from simgen.evaluate.experiment.bias import audit_section
+from simgen.evaluate.experiment.distances import distance_section
 from simgen.evaluate.experiment.failures import SIDE, failures
 from simgen.evaluate.experiment.results import EVERYTHING, ExperimentResults, Line, Score, TaskResults
 from simgen.evaluate.experiment.run import Runner
-from simgen.evaluate.experiment.sections import SECTIONS, MakeSection, Section
+from simgen.evaluate.experiment.sections import MakeSection, Section
 from simgen.scene import fields
 from simgen.shards.files import cannot_write, write_atomically
 from simgen.view import page
 
 REPORT, PLOTS = "report.html", "plots"
 
+SECTIONS: tuple[MakeSection, ...] = (audit_section, distance_section)
+"""Further sections, in the order of the page."""
+
 _SLICES = 15
 """Slices in the table of the worst."""
 
-_CHART_KEY = (
-    '<p class="key"><span>\N{BLACK CIRCLE} score, line: 95 % interval over the real images</span>'
-    "<span>\N{WHITE CIRCLE} each seed</span>"
+_HOW = (
+    "Scores are means over the seeds. Their 95 % intervals say how much depends on which real images there are "
+    "(bootstrap of whole images, tracks or scenes); the spread \N{PLUS-MINUS SIGN} is the standard deviation over the "
+    "seeds, each of which renders, divides and trains anew. All arms take the same number of steps."
+)
+
+
+_FEWER = "The same steps of training on fewer different images, the first ones of the same set."
+
+_LEFT_OUT = (
+    "One thing left out at a time (as in Tremblay et al. 2018), all else the same, seeds included. The difference is "
+    "to everything; what costs most comes first."
 )
 
 
@@ -50,9 +64,14 @@ def html(runner: Runner, results: ExperimentResults, more: Sequence[Section] = (
     """The page."""
     tasks = results.tasks
     sections = [
-        ("arms", "Scores", "What the models are worth on real images", _each(tasks, _arms)),
-        ("curve", "Amount", "How many synthetic images it takes", _each(tasks, _curve)),
-        ("ablations", "Ablations", "What each part of the randomization is worth", _each(tasks, _ablations)),
+        ("arms", "Scores", "What the models are worth on real images", _lead(_HOW, _each(tasks, _arms))),
+        ("curve", "Amount", "How many synthetic images it takes", _lead(_FEWER, _each(tasks, _curve))),
+        (
+            "ablations",
+            "Ablations",
+            "What each part is worth",
+            _lead(_LEFT_OUT, _each(tasks, _ablations)),
+        ),
         ("failures", "Failures", "Where it fails", _each(tasks, lambda task: _failures(runner, task))),
         ("slices", "Slices", "The worst slices", _each(tasks, _slices)),
         *((section.name, section.short, section.title, section.html) for section in more),
@@ -61,6 +80,10 @@ def html(runner: Runner, results: ExperimentResults, more: Sequence[Section] = (
     title = f"{results.experiment} \N{MIDDLE DOT} sim-to-real"
     footer = f"simgen {escape(__version__)}. Everything in this page is also in results.json beside it."
     return page.page(title, _header(results), [s for s in sections if s[3]], footer)
+
+
+def _lead(about: str, content: str) -> str:
+    return f'<p class="about">{escape(about)}</p>{content}' if content else ""
 
 
 def _each(tasks: Sequence[TaskResults], make: Callable[[TaskResults], str]) -> str:
@@ -95,45 +118,46 @@ def _header(results: ExperimentResults) -> str:
 def _arms(task: TaskResults) -> str:
     made = plots.charts(task)
     parts = [part for part in ("val", "test") if any(part in line.scores for line in task.arms)]
-    content = ""
+    content = f"<p>{escape(_explained(task))}</p>"
     if "arms" in made:
-        key = _CHART_KEY
+        key = "<span>\N{BLACK CIRCLE} mean, with its interval</span>"
+        key += "<span>\N{WHITE CIRCLE} a seed</span>" if any(len(line.runs) > 1 for line in task.arms) else ""
         key += f'<span><i class="against"></i>{escape(task.reference)}</span>' if task.reference else ""
         key += '<span><i class="goal"></i>goal</span>' if task.goal is not None else ""
-        content += page.grid([page.card(task.metric, made["arms"] + key + "</p>", f"{len(task.arms)} arms")])
+        content = _beside(page.card(task.metric, f'{made["arms"]}<p class="key">{key}</p>'), content)
     for part in parts:
-        heads = ["arm", "", "learnt from", f"real {part}", "95 % interval", "seeds", "gap", "95 % interval"]
-        rows = [
-            [line.name, line.about, *row[1:]] for line, row in zip(task.arms, table.arm_rows(task, part), strict=True)
-        ]
-        content += _table(heads, rows, numeric=range(3, 8), wide=(1,))
+        heads = ["arm", f"real {part}", "95 % interval", "seeds", "gap", "95 % interval", "learnt from", ""]
+        told = zip(task.arms, table.arm_rows(task, part), strict=True)
+        content += _table(heads, [[*row, line.about] for line, row in told], numeric=range(1, 6), wide=(7,))
     if not parts:
-        heads = ["arm", "", "learnt from", "figure", "value"]
-        rows = [[line.name, line.about, table.images(line), *table.chosen(line)] for line in task.arms]
-        content += '<p class="about">No real score: there were no real images to score on.</p>'
-        content += _table(heads, rows, numeric=(4,), wide=(1,))
-    return f'<p class="about">{escape(_explained(task))}</p>{content}'
+        heads = ["arm", "figure", "value", "learnt from", ""]
+        rows = [[line.name, *table.chosen(line), table.images(line), line.about] for line in task.arms]
+        content += _table(heads, rows, numeric=(2,), wide=(4,))
+    return content
 
 
 def _explained(task: TaskResults) -> str:
     better = "larger" if task.larger_is_better else "smaller"
-    lines = [
-        f"{task.metric}, {better} is better; the mean over the seeds.",
-        "Intervals say how much it depends on which real images there are (bootstrap, whole tracks or scenes), the "
-        "spread (\N{PLUS-MINUS SIGN}) how much on the seed of rendering and training.",
-    ]
-    if task.reference:
+    lines = [f"{task.metric}: {better} is better."]
+    if not any(line.scores for line in task.arms):
+        lines.append("There is no real score, because there were no real images to score on.")
+    if task.reference and len(task.arms) > 1:
         lines.append(f"The gap is the score minus that of {task.reference}, on the same images.")
     on = {
-        "held_out": "Checkpoints were chosen on images held out of what each arm learns from, synthetic ones where it "
+        "held_out": "Checkpoints were chosen on images held out of what each arm learns from: synthetic ones where it "
         "sees no real image.",
         "real_val": "Checkpoints were chosen on the real val images themselves, which flatters all arms.",
     }
     lines.append(on[task.selection])
     if task.calibrate == "real_train":
         what = "zero of the azimuths" if task.task == "pose" else "score from which a detection counts"
-        lines.append(f"Real train images fixed the {what} of all arms.")
+        lines.append(f"Real train images fixed the {what}, of all arms.")
     return " ".join(lines)
+
+
+def _beside(chart: str, text: str) -> str:
+    """A chart and what is said of it, side by side where there is room."""
+    return f'<div class="beside">{chart}<div>{text}</div></div>'
 
 
 def _curve(task: TaskResults) -> str:
@@ -143,29 +167,24 @@ def _curve(task: TaskResults) -> str:
     key = f'<p class="key"><span><i class="against"></i>{escape(task.reference)}</span></p>' if task.reference else ""
     heads = ["synthetic images", f"{task.metric}, real val", "95 % interval", "seeds"]
     rows = [[f"{size:,}", *table.told(line.scores.get("val"))] for size, line in task.curve]
-    lead = "The same steps of training on fewer different images, the first ones of the same set."
     card = page.card(f"{task.metric} over images", made["curve"] + key)
-    return f'<p class="about">{lead}</p>{page.grid([card])}{_table(heads, rows, numeric=range(4))}'
+    return _beside(card, _table(heads, rows, numeric=range(4)))
 
 
 def _ablations(task: TaskResults) -> str:
     made = plots.charts(task)
     if not task.ablations or not any(line.scores for line in task.ablations):
         return ""
-    heads = ["set", "", f"{task.metric}, real val", "seeds", "difference", "95 % interval", "seeds"]
+    heads = ["set", "difference", "95 % interval", "seeds", f"{task.metric}, real val", "seeds", ""]
     rows = []
     whole = next(line for line in task.ablations if line.name == EVERYTHING)
     sign = 1 if task.larger_is_better else -1
     for line in [whole, *sorted((o for o in task.ablations if o is not whole), key=lambda o: sign * _value(o))]:
         score, difference = line.scores.get("val"), line.difference.get("val")
         told = [table.told(score)[0], table.told(score)[2]]
-        rows.append([line.name, line.about, *told, *table.told_difference(difference), table.told(difference)[2]])
-    lead = (
-        "One thing left out at a time (as in Tremblay et al. 2018), all else the same, seeds included. The difference "
-        "is to everything; what costs most comes first."
-    )
-    card = page.grid([page.card("Difference to everything", made["ablations"])]) if "ablations" in made else ""
-    return f'<p class="about">{lead}</p>{card}{_table(heads, rows, numeric=range(2, 7), wide=(1,))}'
+        rows.append([line.name, *table.told_difference(difference), table.told(difference)[2], *told, line.about])
+    card = page.card("Difference to everything", made["ablations"]) if "ablations" in made else ""
+    return _beside(card, _table(heads, rows, numeric=range(1, 6), wide=(6,)))
 
 
 def _failures(runner: Runner, task: TaskResults) -> str:

@@ -30,6 +30,3 @@ MakeSection = Callable[[Runner, ExperimentResults], Section | None]
 ``runner.data`` opens the synthetic and the real images, ``runner.plan`` and ``runner.runs`` say which models there are,
 ``runner.load`` loads one.
 """
-
-SECTIONS: tuple[MakeSection, ...] = ()
-"""In the order of the page, after failures."""

@@ -1,0 +1,1 @@
+"""Where a model is weak and where its training data is thin."""

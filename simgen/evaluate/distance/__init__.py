@@ -1,0 +1,1 @@
+"""How far one set of images is from another, without training anything: labels, pictures, features."""
