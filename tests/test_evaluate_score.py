@@ -128,6 +128,20 @@ def test_a_detector_trains_on_shards(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert commands.evaluate([f"model={model}", f"real={data}", f"out={tmp_path / 'e'}", "draws=3"]) == 0
     stored = json.loads((tmp_path / "e" / "results.json").read_text())
     assert "AR_visib>90" in stored["figures"]
+    other = write_dataset(tmp_path / "other", 20)
+    compare = [f"data={other}", f"real={data}", f"out={tmp_path / 'c'}"]
+    assert commands.evaluate(compare) == 0
+    found = json.loads((tmp_path / "c" / "distances.json").read_text())
+    assert {d["kind"] for d in found} == {"label", "picture"}
+    assert not (tmp_path / "c" / "results.json").exists()
+    assert commands.evaluate([*compare, f"model={model}", "draws=3"]) == 0
+    found = json.loads((tmp_path / "c" / "distances.json").read_text())
+    assert {d["of"] for d in found if d["kind"] == "feature"} == {"the model"}
+    assert (tmp_path / "c" / "results.json").exists()
+    assert "told apart" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        commands.evaluate([f"real={data}", f"out={tmp_path / 'c'}"])
+    assert "give model=FILE to score it, or data=DATASET" in capsys.readouterr().err
     assert any(part["factor"] == "sensor/exposure" for part in stored["slices"])
     capsys.readouterr()
 

@@ -15,6 +15,7 @@ from simgen.learn.config import TrainConfig
 from simgen.scene.fields import number, word
 
 if TYPE_CHECKING:
+    from simgen.learn.model import Model
     from simgen.learn.sample import Source
     from simgen.learn.train import Progress
 
@@ -41,15 +42,19 @@ Hydra's own: --cfg job (print all settings), -m (sweep: seed=0,1,2 'out=runs/${s
 
 _EVALUATE_HELP = """\
 usage: simgen evaluate model=FILE real=DIR out=DIR [key=value ...]
+       simgen evaluate data=DATASET real=DIR out=DIR [key=value ...]
 
 Score a model on real images (or on a dataset): figures with 95 % intervals, by class and by slice, worst first.
-Prints a table and leaves OUT/results.json.
+Prints a table and leaves OUT/results.json. With a dataset, say how far it is from the real images, without any
+training: by labels, pictures and, with a model or features=FILE, features; leaves OUT/distances.json.
 
   real=DIR                  class folders, COCO, VOC, YOLO, BOP, images + masks, or a dataset of `simgen render`
   mapping={name: class}     real class names to those of the model, null leaves a class out
   format=auto               or folders, coco, voc, yolo, bop, masks
   calibrate=DIR             other images that fix what may be fixed without touching DIR: the zero of measured
                             azimuths, the score from which a detection counts
+  data=DATASET              compare this dataset of `simgen render` with the real images
+  features=FILE             by features of a network that torch.export.save wrote: takes (1, 3, 224, 224), RGB of 0 to 1
   draws=500 seed=0          bootstrap samples of the intervals
   device=auto threads=0
 
@@ -75,8 +80,10 @@ class EvaluateJob:
     """Settings of ``simgen evaluate``."""
 
     model: str = ""
+    data: str = ""
     real: str = ""
     out: str = ""
+    features: str = ""
     mapping: dict[str, Any] = field(default_factory=dict)
     format: str = "auto"
     calibrate: str = ""
@@ -148,7 +155,7 @@ def run_training(job: TrainJob) -> None:
 
 
 def run_evaluation(job: EvaluateJob) -> None:
-    """Open model and data, score, write and print the results."""
+    """Open model and data; score the model, compare the dataset; write and print the results."""
     need.torch("training and prediction")
     need.package("pycocotools", "the metrics of detection")
     import torch
@@ -157,26 +164,50 @@ def run_evaluation(job: EvaluateJob) -> None:
     from simgen.evaluate.score import evaluate as score
     from simgen.learn import model as models
 
-    for key in ("model", "real", "out"):
+    if not job.model and not job.data:
+        raise ConfigError("model has no value; give model=FILE to score it, or data=DATASET to compare that.")
+    for key in ("real", "out"):
         if not getattr(job, key):
-            raise ConfigError(f"{key} has no value; give {key}={'FILE' if key == 'model' else 'DIR'}.")
+            raise ConfigError(f"{key} has no value; give {key}=DIR.")
     if job.threads:
         torch.set_num_threads(job.threads)
-    model = models.load(job.model, models.find_device(job.device))
+    model = models.load(job.model, models.find_device(job.device)) if job.model else None
+    classes = model.classes if model is not None else None
 
     def open_(name: str) -> Source:
+        task, target = ("detect", "azimuth") if model is None else (model.task, model.target)
         source = open_source(
-            name, model.task, model.classes, mapping=job.mapping, format=job.format, min_visib=job.min_visib,
-            target=model.target, facts=True,
+            name, task, classes, mapping=job.mapping, format=job.format, min_visib=job.min_visib, target=target,
+            facts=True,
         )  # fmt: skip
         for line in skipped(source):
             print(line, file=sys.stderr)
         return source
 
-    calibration = open_(job.calibrate) if job.calibrate else None
-    results = score(model, open_(job.real), calibration=calibration, name=job.model, draws=job.draws, seed=job.seed)
-    path = results.write(job.out)
-    print(path.read_text(encoding="utf-8") if job.output == "json" else f"{results.text()}\n\n{path}")
+    synthetic = open_(job.data) if job.data else None
+    classes = synthetic.classes if synthetic is not None else classes
+    real = open_(job.real)
+    if model is not None:
+        calibration = open_(job.calibrate) if job.calibrate else None
+        results = score(model, real, calibration=calibration, name=job.model, draws=job.draws, seed=job.seed)
+        path = results.write(job.out)
+        print(path.read_text(encoding="utf-8") if job.output == "json" else f"{results.text()}\n\n{path}")
+    if synthetic is not None:
+        _compare(job, synthetic, real, model)
+
+
+def _compare(job: EvaluateJob, synthetic: Source, real: Source, model: Model | None) -> None:
+    from simgen.evaluate.distance.describe import describe
+    from simgen.evaluate.distance.features import model_features, network_features
+    from simgen.evaluate.distance.measure import distances, text, write
+
+    extract = {} if model is None else {"the model": model_features(model)}
+    if job.features:
+        extract[job.features] = network_features(job.features)
+    ours, theirs = (describe(source, extract, seed=job.seed) for source in (synthetic, real))
+    found = distances(ours, theirs, seed=job.seed)
+    path = write(found, job.out)
+    print(path.read_text(encoding="utf-8") if job.output == "json" else f"{text(found)}\n\n{path}")
 
 
 def _tell(progress: Progress) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from simgen.evaluate.distance.statistics import (
     shift,
     told_apart,
 )
+from simgen.learn.errors import LearnError
 from simgen.rng import stream
 
 FEATURES: dict[str, str] = {
@@ -76,6 +79,44 @@ def distances(synthetic: Description, real: Description, draws: int = 40, seed: 
         for key, value in _values(_half(synthetic, rng), _half(real, rng), seed):
             halves[key].append(value)
     return [_told(key, value, np.array(halves[key]), synthetic, real) for key, value in whole.items()]
+
+
+def text(found: Sequence[Distance]) -> str:
+    """A table, farthest properties first, then the features."""
+    properties = sorted((d for d in found if d.kind != "feature"), key=lambda d: -np.nan_to_num(d.value, nan=-1))
+    rows = [["property", "synthetic", "real", "distance", "95 % interval"]]
+    rows += [[d.name, _number(d.synthetic), _number(d.real), _number(d.value), _range(d)] for d in properties]
+    features = [d for d in found if d.kind == "feature"]
+    lines = ["Distances in standard deviations of the real images (classes: share that differs)", *_columns(rows)]
+    for of in dict.fromkeys(d.of for d in features):
+        table = [[d.name, _number(d.value), _range(d), d.about] for d in features if d.of == of]
+        lines += ["", f"features of {of}", *_columns(table)]
+    return "\n".join(lines)
+
+
+def write(found: Sequence[Distance], folder: str | Path) -> Path:
+    """Write distances.json into a folder, which is made; NaN becomes null. Raises LearnError when that fails."""
+    path = Path(folder) / "distances.json"
+    plain = [{k: None if v != v else v for k, v in distance.plain().items()} for distance in found]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise LearnError(f"{path} cannot be written ({error.strerror}); give another out=DIR.") from None
+    return path
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
+
+
+def _range(distance: Distance) -> str:
+    return "" if np.isnan(distance.low) else f"{distance.low:.3f} to {distance.high:.3f}"
 
 
 def _values(a: Description, b: Description, seed: int) -> Iterator[tuple[str, float]]:
