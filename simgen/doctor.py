@@ -53,6 +53,7 @@ def examine() -> list[Finding]:
         _try("physics", _physics),
         _try("kernel cache", _kernel_cache),
         _try("renderer raster", lambda: _render("raster")),
+        _cuda(),
         _try("renderer tiny", lambda: _render("tiny")),
         _try("shard compression", _compression),
         _try("temporary folder", _temporary),
@@ -111,7 +112,20 @@ def _kernel_cache() -> str:
     return str(where)
 
 
-def _render(name: str) -> str:
+def _cuda() -> Finding:
+    """The rasterizer on a CUDA device, which is optional."""
+    name = "renderer raster on CUDA"
+    if importlib.util.find_spec("numba_cuda") is None:
+        return Finding(name, None, "numba-cuda is not installed (pip install 'simgen[cuda]'); not needed without a GPU")
+    from simgen.render.cuda.device import device_name, missing
+
+    reason = missing()
+    if reason is not None:
+        return Finding(name, None, f"{reason}; renderer.device=auto is cpu")
+    return _try(name, lambda: f"{_render('raster', 'cuda:0')}, {device_name()}")
+
+
+def _render(name: str, device: str = "cpu") -> str:
     """A white square in front of the camera must come out at its distance, in the right place."""
     from simgen.assets.asset import Mesh
     from simgen.render import create
@@ -130,7 +144,7 @@ def _render(name: str) -> str:
     light = Environment("doctor:white", np.ones((16, 32, 3), np.float32))
     square = Drawable(mesh, mesh.material, T, instance_id=1, part_id=1)
     start = time.perf_counter()
-    renderer = create(name)
+    renderer = create(name, device)
     try:
         images = renderer.render([Snapshot((square,), (), light, camera)], ["rgb", "depth", "instance"]).images
     finally:

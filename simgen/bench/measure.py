@@ -14,6 +14,7 @@ from simgen.config import RenderConfig, load
 from simgen.doctor import processor_name
 from simgen.errors import ConfigError, near_match
 from simgen.processes import available_cores
+from simgen.render import default_device
 
 PARTS = {
     "renderers": "frames per second of both renderers alone",
@@ -57,6 +58,12 @@ def measure(
         if "renderers" in parts:
             rows = renderer_only(config, most, seconds=2.0 if quick else 5.0)
             result.setdefault("renderer_only", []).extend(rows)
+            used = default_device() if device == "auto" else device
+            if used.startswith("cuda"):
+                from simgen.bench.cuda import device_batches
+
+                rows = device_batches(width, height, used, seconds=1.0 if quick else 3.0)
+                result.setdefault("on_device", []).extend(rows)
         if "job" in parts:
             result.setdefault("stages_ms_per_frame", []).append(stages(config, frames))
             result.setdefault("end_to_end", []).extend(end_to_end(config, most, frames))

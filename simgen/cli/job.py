@@ -28,7 +28,7 @@ Render a labelled dataset into DIR; run the same command again to finish or repa
   workers=auto              processes; auto: one per core
   image.width=640 image.height=480
   passes=[rgb,depth,...]    auto, or some of {passes}
-  renderer=auto             auto, raster or tiny; renderer.device=auto|cpu
+  renderer=auto             auto, raster or tiny; renderer.device=auto|cpu|cuda:0
   assets.path=[DIR,...]     folders with meshes, textures, environment maps (also SIMGEN_ASSETS)
   randomize.FACTOR.strength=0.5   0: nominal values only, 1: as the scene says
                             (simgen list factors); randomize.FACTOR.enabled=false

@@ -77,7 +77,7 @@ class SceneSource:
 
     def warm_up(self) -> None:
         """Compute two small images of a box, without physics and files: this compiles what Numba has to compile."""
-        if self.renderer.name == "raster":
+        if self.renderer.name == "raster" and self.renderer.device == "cpu":
             raster.warm_up(lambda: _log.info("compiling the renderer: about a minute, once for this version"))
         record, simulation = _box()
         library = Library()

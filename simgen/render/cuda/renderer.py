@@ -91,6 +91,10 @@ class CudaRenderer:
         self._environments.clear()
         self._memory.clear()
 
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was asked of it."""
+        cuda.synchronize()
+
     def render(self, snapshots: Sequence[Snapshot], passes: Sequence[str]) -> Buffers:
         """Compute ``passes`` of all ``snapshots`` and copy them to the host, as ``simgen.render.base.Renderer`` says.
 
