@@ -18,7 +18,7 @@ from simgen.sensors.exposing import Rows, expose_colour, expose_labels, expose_s
 from simgen.sensors.image_motion import top_speed
 from simgen.sensors.remap import RemapCache
 from simgen.sensors.rolling import knots, rolled_flow
-from simgen.sensors.shutter import Bands, Instant, instants, label_bands
+from simgen.sensors.shutter import Bands, Instants, instants, label_bands
 
 Images = dict[str, NDArray[Any]]
 
@@ -43,8 +43,8 @@ class Composer:
             by, of, finer = exposure.measured, exposure.camera, 1.0
         rows = image_rows(exposure.camera, of, finer)
         chosen = self._instants(rows, by)
-        if len(chosen) == 1 and self.bands.count == 1 and not self._open:
-            moment = self.take.shoot(by, passes)(chosen[0].time)
+        if len(chosen.times) == 1 and self.bands.count == 1 and not self._open:
+            moment = self.take.shoot(by, passes)(chosen.times[0])
             return {name: image[0] for name, image in self.renderer.render([moment], passes).images.items()}
         images = self._labels(by, [name for name in passes if name != "rgb"], rows)
         if "rgb" in passes:
@@ -57,7 +57,7 @@ class Composer:
         aperture = self.take.frame.aperture
         return aperture is not None and aperture.diameter > 0
 
-    def _instants(self, rows: Rows, by: CameraRecord) -> list[Instant]:
+    def _instants(self, rows: Rows, by: CameraRecord) -> Instants:
         height = self.take.exposure.camera.height
         return instants(self.take.shutter, rows(0, 0, by.width, by.height), height, self.speed)
 

@@ -18,7 +18,7 @@ from simgen.render.base import Renderer, Snapshot
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 from simgen.scene.camera_record import ApertureRecord
 from simgen.sensors.aperture import opening_points, seen_from
-from simgen.sensors.shutter import Bands, Instant
+from simgen.sensors.shutter import Bands, Instants
 
 Rows = Callable[[int, int, int, int], NDArray[np.float32]]
 """Image rows of a window (x, y, width, height) of the pinhole image: (height, 1) or (height, width)."""
@@ -26,31 +26,34 @@ Rows = Callable[[int, int, int, int], NDArray[np.float32]]
 _ALIGNED = 8
 """Windows of colour begin at multiples of this row: shading has patterns of pixels that repeat."""
 
+_FEW_LIGHTS = 4
+"""With more, which of them cast shadows can depend on what is in the window."""
+
 
 def expose_colour(
-    renderer: Renderer,
-    shoot: Callable[[float], Snapshot],
-    instants: Sequence[Instant],
-    aperture: ApertureRecord | None,
+    renderer: Renderer, shoot: Callable[[float], Snapshot], instants: Instants, aperture: ApertureRecord | None
 ) -> NDArray[np.float32]:
     """The weighted mean (h, w, 3) of what is seen at ``instants``, from points spread over the ``aperture``."""
-    views = list(_views(instants, aperture))
+    each = 1
+    if aperture is not None and aperture.diameter > 0:
+        # Each pixel is to be made of as many points as there are samples.
+        each = max(int(np.ceil(aperture.samples / instants.at_once - 1e-6)), 1)
+    points = None if aperture is None else opening_points(aperture, each * len(instants.times))
+    if len(instants.times) * each == 1:
+        return _colour(renderer, _from(shoot(instants.times[0]), points, 0, aperture))
     camera = shoot(0.0).camera
-    if len(views) == 1:
-        instant, point = views[0]
-        return _colour(renderer, _from(shoot(instant.time), point, aperture))
     total = np.zeros((camera.height, camera.width, 3), np.float32)
-    # What is next to a window darkens what is in it: ambient occlusion reaches a fifth of the width at most.
-    margin = -(-camera.width // (10 * _ALIGNED)) * _ALIGNED
-    for instant, point in views:
-        first, last = _needed(instant.weight, camera.height)
+    for k, time in enumerate(instants.times):
+        weight = instants.weight(k)
+        first, last = _needed(weight, camera.height)
         if first == last:
             continue
-        top = max((first - margin) // _ALIGNED * _ALIGNED, 0)
-        bottom = min(last + margin, camera.height)
-        part = _colour(renderer, window_of(_from(shoot(instant.time), point, aperture), top, bottom))
-        weight = instant.weight if isinstance(instant.weight, float) else instant.weight[first:last, :, None]
-        total[first:last] += part[first - top : last - top] * weight
+        moment = shoot(time)
+        top, bottom = _surroundings(moment, first, last)
+        share = weight if isinstance(weight, float) else weight[first:last, :, None]
+        for j in range(each):
+            part = _colour(renderer, window_of(_from(moment, points, k * each + j, aperture), top, bottom))
+            total[first:last] += part[first - top : last - top] * (share * np.float32(1 / each))
     return total
 
 
@@ -61,9 +64,8 @@ def expose_labels(
     if bands.count == 1:
         return {name: image[0] for name, image in renderer.render([shoot(0.0)], passes).images.items()}
     camera = shoot(0.0).camera
-    index = np.broadcast_to(
-        bands.index(rows(0, 0, camera.width, camera.height)), (camera.height, camera.width)
-    )  # fmt: skip
+    size = (camera.height, camera.width)
+    index = np.broadcast_to(bands.index(rows(0, 0, camera.width, camera.height)), size)
     out: dict[str, NDArray[Any]] = {}
     for band, first, last in _spans(index):
         part = renderer.render([window_of(shoot(bands.time(band)), first, last)], passes).images
@@ -122,33 +124,21 @@ def window_of(snapshot: Snapshot, first: int, last: int, beside: int = 0) -> Sna
     )
 
 
-def _views(
-    instants: Sequence[Instant], aperture: ApertureRecord | None
-) -> Iterator[tuple[Instant, NDArray[np.float64] | None]]:
-    """Each rendering: an instant and a point of the opening (2,), None for a pinhole."""
-    if aperture is None or aperture.diameter <= 0:
-        for instant in instants:
-            yield instant, None
-        return
-    # As many points in each row's share of the instants as there are samples.
-    held = sum(float(np.max(instant.weight)) > 0 for instant in instants)
-    at_once = max(1.0, min(held, _instants_a_row(instants)))
-    each = max(int(np.ceil(aperture.samples / at_once - 1e-9)), 1)
-    points = opening_points(aperture, each * len(instants))
-    for k, instant in enumerate(instants):
-        for j in range(each):
-            yield Instant(instant.time, instant.weight * (1 / each)), points[k * each + j]
+def _surroundings(moment: Snapshot, first: int, last: int) -> tuple[int, int]:
+    """The rows to render so that rows ``first`` to ``last`` (exclusive) are shaded as in the whole image."""
+    camera = moment.camera
+    if len(moment.lights) > _FEW_LIGHTS:
+        return 0, camera.height
+    # What is next to a window darkens what is in it: ambient occlusion reaches a fifth of half the width at most.
+    margin = -(-camera.width // (10 * _ALIGNED)) * _ALIGNED
+    return max((first - margin) // _ALIGNED * _ALIGNED, 0), min(last + margin, camera.height)
 
 
-def _instants_a_row(instants: Sequence[Instant]) -> float:
-    """How many instants a row is made of."""
-    return 1 / max(float(np.max(instant.weight)) for instant in instants)
-
-
-def _from(snapshot: Snapshot, point: NDArray[np.float64] | None, aperture: ApertureRecord | None) -> Snapshot:
-    if point is None or aperture is None:
+def _from(snapshot: Snapshot, points: NDArray[np.float64] | None, k: int, aperture: ApertureRecord | None) -> Snapshot:
+    """``snapshot`` as seen from point ``k`` of the opening."""
+    if points is None or aperture is None:
         return snapshot
-    return seen_from(snapshot, float(point[0]), float(point[1]), aperture.focus)
+    return seen_from(snapshot, float(points[k, 0]), float(points[k, 1]), aperture.focus)
 
 
 def _colour(renderer: Renderer, snapshot: Snapshot) -> NDArray[np.float32]:

@@ -52,14 +52,30 @@ class Bands:
 
 
 @dataclass(frozen=True, eq=False)
-class Instant:
-    """The scene ``time`` seconds from the time of the frame, and its ``weight`` in the colour of each row.
+class Instants:
+    """The instants of an exposure: ``times`` in seconds from that of the frame, ascending, ``step`` seconds apart.
 
-    ``weight`` is that of every row, or as the rows (h, 1) or pixels (h, w) that it was asked for.
+    Under a rolling shutter ``middle`` holds the middle of the exposure of each row (h, 1) or pixel (h, w) that is asked
+    for, ``exposure`` seconds long; None: all instants count alike everywhere.
     """
 
-    time: float
-    weight: float | NDArray[np.float32]
+    times: tuple[float, ...]
+    step: float = 0.0
+    exposure: float = 0.0
+    middle: Array | None = None
+
+    @property
+    def at_once(self) -> float:
+        """About how many a pixel is made of."""
+        if self.middle is None:
+            return len(self.times)
+        return 1 / float(_share(np.zeros(1), self.exposure / self.step)[0])
+
+    def weight(self, k: int) -> float | NDArray[np.float32]:
+        """The share of instant ``k`` in the colour of all pixels, or of each; shares add up to 1."""
+        if self.middle is None:
+            return 1 / len(self.times)
+        return _share((self.middle - self.times[k]) / self.step, self.exposure / self.step)
 
 
 def row_time(row: ArrayLike, readout: float, height: int) -> Array:
@@ -76,22 +92,21 @@ def label_bands(shutter: ShutterRecord, height: int, speed: float) -> Bands:
     return Bands(height, max(int(BAND_MOTION / per_row), 1), shutter.readout)
 
 
-def instants(shutter: ShutterRecord, row: NDArray[np.float32], height: int, speed: float) -> list[Instant]:
-    """The instants whose weighted sum is the colour at image rows ``row`` ((h, 1) or (h, w)) of ``height``.
+def instants(shutter: ShutterRecord, row: NDArray[np.float32], height: int, speed: float) -> Instants:
+    """The instants that make the colour at image rows ``row`` ((h, 1) or (h, w)) of ``height``.
 
-    Nothing moves faster than ``speed`` pixels a second. The weights of each row add up to 1.
+    Nothing moves faster than ``speed`` pixels a second.
     """
     exposure = shutter.exposure
     count = int(min(max(np.ceil(speed * exposure / _BLUR_STEP), 1), shutter.samples))
     rolling = speed * abs(shutter.readout) > BAND_MOTION and height > 1
     if not rolling:
-        return [Instant(exposure * ((k + 0.5) / count - 0.5), 1 / count) for k in range(count)]
+        return Instants(tuple(exposure * ((k + 0.5) / count - 0.5) for k in range(count)))
     step = max(exposure / count if count > 1 else 0.0, _GRID_MOTION / speed, abs(shutter.readout) / (height - 1))
     cells = int(np.ceil(shutter.span / step))
     step = shutter.span / cells
-    middle = row_time(row.astype(np.float64), shutter.readout, height)
-    times = [step * k - shutter.span / 2 for k in range(cells + 1)]
-    return [Instant(time, _share((middle - time) / step, exposure / step)) for time in times]
+    times = tuple(step * k - shutter.span / 2 for k in range(cells + 1))
+    return Instants(times, step, exposure, row_time(row, shutter.readout, height))
 
 
 def _share(at: Array, length: float) -> NDArray[np.float32]:
