@@ -352,7 +352,9 @@ def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     native = torch.cpu.get_capabilities()
-    return torch.bfloat16 if native.get("avx512_bf16") or native.get("amx_bf16") else torch.float32
+    # oneDNN's convolutions in bfloat16 crash the process on some other numbers of channels.
+    even = config.network_width % 16 == 0
+    return torch.bfloat16 if even and (native.get("avx512_bf16") or native.get("amx_bf16")) else torch.float32
 
 
 def _by_loss(config: TrainConfig) -> Scorer:
