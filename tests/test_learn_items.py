@@ -12,7 +12,7 @@ from learn_data import arrows, squares
 torch = pytest.importorskip("torch", reason="PyTorch is an optional part")
 
 from simgen.learn import decode, losses  # noqa: E402
-from simgen.learn.augment import augment  # noqa: E402
+from simgen.learn.augment import _needed, _warp, augment, draw_geometry  # noqa: E402
 from simgen.learn.config import AugmentConfig, InputConfig, TrainConfig, resolve  # noqa: E402
 from simgen.learn.errors import LearnError  # noqa: E402
 from simgen.learn.items import FILL, Items, around, looking_at, show, whole  # noqa: E402
@@ -88,6 +88,20 @@ def test_boxes_stay_on_their_pixels(config: AugmentConfig) -> None:
             np.testing.assert_allclose([rows[0], rows[-1] + 1], [y, y + h], atol=1.6)
             checked += 1
     assert checked > 12
+
+
+def test_a_window_is_the_same_from_the_whole_image_and_from_the_part_that_it_shows() -> None:
+    batch = batch_of("detect", side=320)
+    batch["image"] = torch.randint(0, 255, batch["image"].shape, generator=torch.Generator().manual_seed(4)).byte()
+    config = AugmentConfig(rotate_deg=20, scale=0.3, stretch=0.2, shift=0.3, quarter_turns=True, window=0.2)
+    geometry = draw_geometry(batch, config, torch.Generator().manual_seed(3))
+    part, local = _needed(batch["image"], geometry)
+    assert part.shape[1] < 160
+    whole, from_part = (
+        _warp(image.permute(0, 3, 1, 2).float(), where, grey_outside=True)
+        for image, where in ((batch["image"], geometry), (part, local))
+    )
+    torch.testing.assert_close(from_part, whole, atol=0.1, rtol=0)
 
 
 def test_the_box_of_a_turned_disk_encloses_the_disk() -> None:

@@ -39,12 +39,13 @@ def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> 
     nearer to the object than the turned rectangle (Kalra et al. 2021). Azimuths and rotations are those of the picture
     before: a crop that is turned by a few degrees is taken as noise of the camera's roll.
     """
-    image = batch["image"].permute(0, 3, 1, 2).float()
     if config.strength == 0 and config.window == 1 and not (config.flip_x or config.flip_y or config.quarter_turns):
-        return {**batch, "image": image}
+        return {**batch, "image": batch["image"].permute(0, 3, 1, 2).float()}
     geometry = draw_geometry(batch, config, generator)
     out = dict(batch)
-    out["image"] = _photometric(_warp(image, geometry, "boxes" in batch), config, generator)
+    image, local = _needed(batch["image"], geometry)
+    image = _warp(image.permute(0, 3, 1, 2).float(), local, "boxes" in batch)
+    out["image"] = _photometric(image, config, generator)
     if "boxes" in batch:
         out["boxes"], out["labels"] = _warp_boxes(batch["boxes"], batch["labels"], geometry)
     if "semantic" in batch:
@@ -106,6 +107,28 @@ def _looked_at(batch: Batch, rows: int, columns: int, generator: torch.Generator
         some = (batch["labels"] >= 0).any(1)
         point = torch.where(some[:, None], near.maximum(half).minimum(limit - half), point)
     return point
+
+
+def _needed(image: Tensor, geometry: Geometry) -> tuple[Tensor, Geometry]:
+    """The part (B, h, w, 3) of each image (B, H, W, 3) that the output shows, and the geometry with it for input.
+
+    Small windows of large images are warped several times faster so.
+    """
+    width, height = geometry.width, geometry.height
+    corners = torch.tensor([[0, 0], [width, 0], [0, height], [width, height]], device=image.device).float()
+    linear, shift = geometry.to_input[:, :, :2], geometry.to_input[:, :, 2]
+    seen = torch.einsum("bij,kj->bki", linear, corners) + shift[:, None]
+    low, high = seen.amin(1).floor() - 2, seen.amax(1).ceil() + 2
+    limit = torch.tensor([image.shape[2], image.shape[1]], device=image.device)
+    size = (high - low).amax(0).minimum(limit)
+    if bool((size == limit).all()):
+        return image, geometry
+    start = low.clamp(min=0).minimum(limit - size)
+    columns, rows = (int(side) for side in size.tolist())
+    places = [(int(x), int(y)) for x, y in start.tolist()]
+    part = torch.stack([image[b, y : y + rows, x : x + columns] for b, (x, y) in enumerate(places)])
+    to_input = torch.cat([linear, (shift - start)[:, :, None]], 2)
+    return part, Geometry(to_input, geometry.to_output, height, width)
 
 
 def _grid(geometry: Geometry, height: int, width: int) -> Tensor:

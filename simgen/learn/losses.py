@@ -62,7 +62,7 @@ def from_six(six: Tensor) -> Tensor:
 
 
 def detection(output: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
-    """Focal loss of the centres, five times the GIoU loss of the boxes, and the cross-entropy of the classes.
+    """Focal loss of the centres, five times the GIoU loss of the boxes, twice the cross-entropy of the classes.
 
     The first two are TTFNet's (Liu et al. 2020). ``output`` as ``nets.Detector`` gives it, ``boxes`` (B, M, 4) xywh in
     input pixels, ``labels`` (B, M), -1 for none and -2 for objects that are to be ignored: cells in them count as
@@ -85,7 +85,7 @@ def detection(output: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
     predicted = decode_boxes(output[:, 1:5])[cells[0], :, cells[1], cells[2]]
     overlap = giou(predicted, torch.cat([wanted[:, :2], wanted[:, :2] + wanted[:, 2:]], 1))
     entropy = functional.cross_entropy(output[cells[0], 5:, cells[1], cells[2]], labels[owners], reduction="none")
-    return focal + ((5 * (1 - overlap) + entropy) * weight).sum()
+    return focal + ((5 * (1 - overlap) + 2 * entropy) * weight).sum()
 
 
 def centre_targets(boxes: Tensor, labels: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
