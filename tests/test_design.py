@@ -175,6 +175,13 @@ def test_names_override_their_factor() -> None:
     assert designs.of("camera", "main.roll_deg") == "random"
     assert designs.of("camera", "wrist.radius") == "stratified"
     assert designs.of("lighting", "main.radius") == "random"
+    every = Designs({}, {"camera": {"sobol": ["radius"]}, "lighting": {"sobol": ["intensity"]}})
+    assert [every.of("camera", name) for name in ("main.radius", "wrist.radius", "main.radius_of")] == [
+        "sobol",
+        "sobol",
+        "random",
+    ]
+    assert every.of("lighting", "intensity") == "sobol"
 
 
 # --- in scenes -------------------------------------------------------------------------------------------------------

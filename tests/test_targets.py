@@ -17,12 +17,13 @@ from test_generate_job import assert_same
 from simgen import config
 from simgen.config import RenderConfig
 from simgen.errors import ConfigError
+from simgen.generate.asked import NOTE
 from simgen.generate.job import render
 from simgen.generate.measures import Labelled, camera_measures, holds, labelled, possible, scene_measures
 from simgen.generate.pipeline import draw_scene
 from simgen.generate.replay import replay
 from simgen.generate.scenes import SceneSource
-from simgen.generate.search import NOTE, assigned
+from simgen.generate.search import assigned, placements
 from simgen.geometry import look_at
 from simgen.randomize.sample import sample, take
 from simgen.render.base import Camera
@@ -363,3 +364,23 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
     made = scene_with(tmp_path, "objects: {household: {shares: {mugs: 0.5}}}", scene="tabletop")
     with pytest.raises(ConfigError, match=r"household.shares: no asset.*'mugs'.*did you mean \"mug\""):
         sample(made, FakeLibrary(), 0, 0)
+
+
+def test_cameras_of_a_rig_are_drawn_together(tmp_path: Path) -> None:
+    text = TWO.replace("0.25", "0.6") + "cameras: {right: {kind: rig, of: main, position: [0.06, 0, 0]}}\n"
+    made = scene_with(tmp_path, text, "scene.cameras.main.views=2")
+    assert placements(made.scene) == [[0, 2], [1, 3]]
+    source = SceneSource(made)
+    searched = 0
+    for scene in range(4):
+        record, _ = source.scene(scene)
+        by_view = {frame.view: frame for frame in record.frames}
+        for left, right in ((0, 2), (1, 3)):
+            a, b = (by_view[view] for view in (left, right))
+            assert a.camera.pose == b.camera.pose
+            assert b.camera.mount is not None
+            assert b.camera.mount.position == (0.06, 0.0, 0.0)
+            assert a.draws[NOTE]["target"] == b.draws[NOTE]["target"]
+            assert a.draws[NOTE]["takes"] == b.draws[NOTE]["takes"]
+            searched += a.draws[NOTE]["takes"] > 1
+    assert searched

@@ -56,7 +56,7 @@ class AssetsConfig:
 
 @dataclass
 class DesignedDraws:
-    """The draws that have each design: names or globs, such as ``main.radius``; the first that fits counts."""
+    """The draws that have each design: names or globs, as ``radius`` or ``main.radius``; the first that fits counts."""
 
     random: list[str] = field(default_factory=list)
     stratified: list[str] = field(default_factory=list)

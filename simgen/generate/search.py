@@ -1,14 +1,14 @@
 """Drawing scenes until their frames show what the definition asks for, within a budget.
 
-Which view is drawn for which target follows from the seed and the view's number alone. A view's camera is drawn anew
-first, since that takes no physics; when no camera will do, the scene is. What can be told from poses is looked at
-before an id image is rendered, and colour never is. The record says how often everything was drawn, so that the same
-scene comes out of it again.
+Which placement of a camera is drawn for which target follows from the seed and its number alone; the cameras of a rig
+are placed together, and all of them must show it. The placement is drawn anew first, since that takes no physics; when
+none will do, the scene is. What can be told from poses is looked at before an id image is rendered, and colour never
+is. The record says how often everything was drawn, so that the same scene comes out of it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -75,49 +75,61 @@ def search(
     """
     definition = config.scene
     _check_names(definition, categories)
+    together = placements(definition)
     asked = assigned(definition, config.seed, scene)
-    tried = [0] * definition.views
+    tried = [0] * len(together)
     best: _Candidate | None = None
     for number in range(definition.search.scenes):
         record, simulation = settled(config, library, scene, number)
         if best is not None and _measured(record) == _measured(best.record):
             break  # nothing of it is random
         looker = _Looker(config, library, record, simulation, tables)
-        found = [looker.best_take(view, target) for view, target in enumerate(asked)]
-        tried = [count + view.tried for count, view in zip(tried, found, strict=True)]
+        found = [looker.best_take(views, target) for views, target in zip(together, asked, strict=True)]
+        tried = [count + placed.tried for count, placed in zip(tried, found, strict=True)]
         candidate = _Candidate(record, simulation, found)
         if best is None or candidate.score > best.score:
             best = candidate
-        if all(view.complete for view in found):
+        if all(placed.complete for placed in found):
             break
     assert best is not None  # there is at least one scene
     record, simulation = best.record, best.simulation
-    takes = [view.take for view in best.views]
+    takes = [placed.take for view in range(definition.views) for placed in best.placed if view in placed.views]
     if any(takes):
         drawn = sample(config, library, config.seed, scene, record.attempt, record.candidate, takes)
         record = from_json(to_json(drawn))
         simulation = simulate(record, library)  # its traces follow the cameras
-    return _noted(record, asked, best.views, tried, bool(definition.require)), simulation
+    return _noted(record, asked, best.placed, tried, bool(definition.require)), simulation
+
+
+def placements(definition: SceneDefinition) -> list[list[int]]:
+    """Views that are placed together: one each, or those of the cameras of a rig."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    views = [(name, k) for name in definition.cameras for k in range(definition.views_of(name))]
+    for view, (name, k) in enumerate(views):
+        groups.setdefault((definition.cameras[name].of or name, k), []).append(view)
+    return list(groups.values())
 
 
 def assigned(definition: SceneDefinition, seed: int, scene: int) -> list[str | None]:
-    """The target that each view of a scene is drawn for, None for none.
+    """The target that each of the ``placements`` in a scene is drawn for, None for none.
 
-    Over any 2^m views from a multiple of 2^m on, each target has its share of them to within one or two.
+    Over any 2^m placements from a multiple of 2^m on, each target has its share of them to within one or two.
     """
+    n = len(placements(definition))
     limits = list(accumulate(target.share for target in definition.targets.values()))
     names = list(definition.targets)
     out: list[str | None] = []
-    for view in range(definition.views):
-        u = stratum(seed, NOTE, scene * definition.views + view)
+    for k in range(n):
+        u = stratum(seed, NOTE, scene * n + k)
         out.append(next((name for name, limit in zip(names, limits, strict=True) if u < limit), None))
     return out
 
 
 @dataclass(frozen=True)
-class _View:
-    """The best take of a view; for each of its frames whether it is as required and whether it shows its target."""
+class _Placed:
+    """The best take of a placement; for each frame of its views whether it is as required and shows its target."""
 
+    views: list[int]
     take: int
     tried: int
     required: tuple[bool, ...]
@@ -136,17 +148,17 @@ class _View:
 class _Candidate:
     record: SceneRecord
     simulation: Simulation
-    views: list[_View]
+    placed: list[_Placed]
 
     @property
     def score(self) -> tuple[int, int]:
         """Frames as required, then frames that show their target."""
-        return sum(view.score[0] for view in self.views), sum(view.score[1] for view in self.views)
+        return sum(placed.score[0] for placed in self.placed), sum(placed.score[1] for placed in self.placed)
 
 
 @dataclass(frozen=True)
 class _Looker:
-    """Looks at the views of one scene."""
+    """Looks through the cameras of one scene."""
 
     config: RenderConfig
     library: Library
@@ -154,29 +166,28 @@ class _Looker:
     simulation: Simulation
     tables: Tables
 
-    def best_take(self, view: int, target: str | None) -> _View:
+    def best_take(self, views: list[int], target: str | None) -> _Placed:
         """The first take that is complete, or else the best one."""
         definition, record = self.config.scene, self.record
-        places = [k for k, frame in enumerate(record.frames) if frame.view == view]
+        places = [k for k, frame in enumerate(record.frames) if frame.view in views]
         wanted: list[Requirement] = [definition.targets[target]] if target else []
         asked = [*definition.require.values(), *wanted]
         if not asked:
-            return _View(0, 0, (True,) * len(places), (True,) * len(places))
+            return _Placed(views, 0, 0, (True,) * len(places), (True,) * len(places))
         onto = {name: group.place.onto for name, group in {**definition.objects, **definition.distractors}.items()}
         states = [self.simulation.at(record.frames[place].time) for place in places]
         objects = [labelled(record, state, self.library.asset) for state in states]
         fixed = [scene_measures(record, one, onto) for one in objects]
         hopeless = not all(possible(r, m, o) for r in asked for m, o in zip(fixed, objects, strict=True))
-        best: _View | None = None
-        camera: CameraRecord | None = None
+        best: _Placed | None = None
+        rig: dict[int, CameraRecord] = {}
         tried = looked = 0
         for number in range(1 if hopeless else _UNSEEN * definition.search.takes):
-            before = camera
-            camera, _ = take(self.config, self.config.seed, record.scene, view, record.candidate, number)
-            if camera == before:
-                break  # nothing in this camera is random
+            before, rig = rig, {view: self._take(view, number) for view in views}
+            if rig == before:
+                break  # nothing of it is random
             tried += 1
-            frames = _with_camera(record.frames, places, camera)
+            frames = _with_cameras(record.frames, rig)
             cameras = [camera_at(record, s, frames[place].camera) for s, place in zip(states, places, strict=True)]
             measures = [
                 {**m, **camera_measures(o, c, record.lights)} for m, o, c in zip(fixed, objects, cameras, strict=True)
@@ -189,7 +200,8 @@ class _Looker:
                     measures, self.tables(_plain(record, frames), self.simulation, places), strict=True
                 ):
                     values.update(image_measures(table))
-            found = _View(
+            found = _Placed(
+                views,
                 number,
                 tried,
                 tuple(_all_hold(definition.require.values(), m, o) for m, o in zip(measures, objects, strict=True)),
@@ -202,14 +214,22 @@ class _Looker:
         assert best is not None  # the first take is always judged
         return replace(best, tried=tried)
 
+    def _take(self, view: int, number: int) -> CameraRecord:
+        return take(self.config, self.config.seed, self.record.scene, view, self.record.candidate, number)[0]
+
 
 def _all_hold(requirements: Iterable[Requirement], measures: Measures, objects: Labelled) -> bool:
     return all(holds(requirement, measures, objects) for requirement in requirements)
 
 
-def _with_camera(frames: Sequence[FrameRecord], places: Sequence[int], camera: CameraRecord) -> tuple[FrameRecord, ...]:
-    """``frames`` with ``camera`` at some places."""
-    return tuple(replace(frame, camera=camera) if k in places else frame for k, frame in enumerate(frames))
+def _with_cameras(frames: Sequence[FrameRecord], cameras: Mapping[int, CameraRecord]) -> tuple[FrameRecord, ...]:
+    """``frames`` with other cameras for some views, which shake as before."""
+    return tuple(
+        replace(frame, camera=replace(cameras[frame.view], shake=frame.camera.shake))
+        if frame.view in cameras
+        else frame
+        for frame in frames
+    )
 
 
 def _measured(record: SceneRecord) -> tuple[object, ...]:
@@ -225,22 +245,21 @@ def _plain(record: SceneRecord, frames: tuple[FrameRecord, ...]) -> SceneRecord:
 
 
 def _noted(
-    record: SceneRecord, asked: Sequence[str | None], views: Sequence[_View], tried: Sequence[int], required: bool
+    record: SceneRecord, asked: Sequence[str | None], placed: Sequence[_Placed], tried: Sequence[int], required: bool
 ) -> SceneRecord:
     """``record`` whose frames note what they were drawn for."""
-    seen = [0] * len(views)
-    frames = []
-    for frame in record.frames:
-        view, target, time = views[frame.view], asked[frame.view], seen[frame.view]
-        seen[frame.view] += 1
-        note = {
-            "target": target or "",
-            "met": view.met[time] if target else None,
-            "required": view.required[time] if required else None,
-            "takes": tried[frame.view],
-        }
-        frames.append(replace(frame, draws={**frame.draws, NOTE: note}))
-    return replace(record, frames=tuple(frames))
+    notes = {}
+    for target, found, takes in zip(asked, placed, tried, strict=True):
+        places = [k for k, frame in enumerate(record.frames) if frame.view in found.views]
+        for place, shows, as_required in zip(places, found.met, found.required, strict=True):
+            notes[place] = {
+                "target": target or "",
+                "met": shows if target else None,
+                "required": as_required if required else None,
+                "takes": takes,
+            }
+    frames = tuple(replace(f, draws={**f.draws, NOTE: notes[k]}) for k, f in enumerate(record.frames))
+    return replace(record, frames=frames)
 
 
 def _check_names(definition: SceneDefinition, categories: Collection[str]) -> None:

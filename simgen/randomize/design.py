@@ -113,7 +113,8 @@ Words = NDArray[np.uint64]
 class Designs:
     """Which design each draw has: that of its factor in ``factors``, unless its name matches one of ``names``.
 
-    ``names``: factor -> design -> names or globs of draws, as ``main.radius``. What is not here is random.
+    ``names``: factor -> design -> names or globs of draws, as ``main.radius``, or ``radius`` for that of every camera.
+    What is not here is random.
     """
 
     factors: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +123,8 @@ class Designs:
     def of(self, factor: str, name: str) -> str:
         """The design of a draw."""
         for design, patterns in self.names.get(factor, {}).items():
-            if any(fnmatchcase(name, pattern) for pattern in patterns):
+            owned = name.partition(".")[2]
+            if any(fnmatchcase(name, pattern) or fnmatchcase(owned, pattern) for pattern in patterns):
                 return design
         return self.factors.get(factor, "random")
 

@@ -125,8 +125,8 @@ class Placement:
     which they go, z = 0 being its top (null: the world). Null region: nearly all of that surface. ``height`` is the
     air under the lowest object of a drop, ``gap`` what is kept free between neighbours.
 
-    ``rotation`` null: random for drop and floating, upright for surface. ``keep_inside`` takes out what has come to rest
-    outside of the tray, bin or room that it was to go into.
+    ``rotation`` null: random for drop and floating, upright for surface. ``keep_inside`` takes out what has come to
+    rest outside of the tray, bin or room that it was to go into.
     """
 
     kind: str = word("drop", "drop", "surface", "floating", "fixed")
@@ -492,8 +492,6 @@ def _check_rig(camera: CameraDefinition, scene: SceneDefinition, where: str) -> 
         raise ConfigError(f"{where}.views: it has those of {camera.of}, {others[camera.of].views}; leave them out.")
     if camera.motion != MotionDefinition():
         raise ConfigError(f"{where}.motion: it moves with {camera.of}; give the motion there.")
-    if scene.targets or scene.require:
-        raise ConfigError(f"{where}: cameras of a rig cannot be drawn for targets one by one; leave these or the rig.")
 
 
 def _check_sensor(name: str, sensor: TraceSensorDefinition, scene: SceneDefinition, where: str) -> None:
