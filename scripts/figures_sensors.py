@@ -1,6 +1,7 @@
 """Figures of the sensor models, written as PNGs to a folder: python scripts/figures_sensors.py OUT [--assets DIR].
 
 effects.png       each effect of the colour sensor, off and on, on a rendered frame
+exposure.png      motion blur, rolling shutter and depth of field, off and on, with the outlines of the labels
 lens.png          lens distortion with the outlines of the labels
 depth.png         the depth presets on the same frame
 depth_noise.png   measured noise against the published curves
@@ -21,13 +22,15 @@ from numpy.typing import NDArray
 
 from simgen.assets.library import Library, search_paths
 from simgen.config import load
-from simgen.generate.pipeline import draw_scene
+from simgen.generate.pipeline import compute_frames, draw_scene
 from simgen.geometry import look_at
+from simgen.physics.simulate import simulate
 from simgen.render import create
 from simgen.render.base import Snapshot
 from simgen.render.raycast import ray_scene
 from simgen.render.snapshot import resolve, snapshot
-from simgen.scene.record import DepthSensorRecord, SensorRecord
+from simgen.scene.camera_record import ApertureRecord, ShutterRecord, TwistRecord
+from simgen.scene.record import DepthSensorRecord, SceneRecord, SensorRecord
 from simgen.scene.trace_record import ClockRecord, ImuRecord, InertialNoiseRecord, LidarRecord
 from simgen.sensors.color import sense
 from simgen.sensors.depth import PRESETS, sense_depth
@@ -40,6 +43,7 @@ from simgen.sensors.remap import distort, padded_camera, remap_table
 Image = NDArray[np.uint8]
 
 PASSES = ("rgb", "depth", "instance", "normal")
+BARREL = (-0.25, 0.07, 0.0, 0.0, 0.0)
 WHITE, GREY, BLACK = (255, 255, 255), (150, 150, 150), (20, 20, 20)
 COLOURS = [(214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 127, 14), (148, 103, 189)]
 
@@ -95,6 +99,7 @@ class Stage:
         listed = ",".join(f"'{path}'" for path in assets)
         config = load("tabletop", [f"seed={seed}", "image.width=640", "image.height=480", f"assets.path=[{listed}]"])
         library = Library(search_paths(config.assets.path))
+        self.library = library
         self.record, self.simulation = draw_scene(config, library, 0)
         self.resolved = resolve(self.record, library)
         self.frame = self.record.frames[0]
@@ -121,6 +126,7 @@ def main() -> None:
     images = stage.render(stage.snapshot())
     figures: dict[str, Callable[[], Image]] = {
         "effects": lambda: effects(images["rgb"]),
+        "exposure": lambda: exposures(stage),
         "lens": lambda: lenses(stage),
         "depth": lambda: depth_sensors(images, stage.snapshot().camera.K),
         "depth_noise": depth_noise,
@@ -144,6 +150,68 @@ def effects(radiance: NDArray[np.float32]) -> Image:
         overview = cv2.resize(on, (485, 364), interpolation=cv2.INTER_AREA)
         tiles.append(_titled(np.concatenate([overview, details], 1), name))
     return _grid(tiles, 3)
+
+
+def exposures(stage: Stage) -> Image:
+    """A settled scene before a camera that shakes, and the same things while they fall."""
+    camera, library = stage.frame.camera, stage.library
+    pan, fast = TwistRecord(angular=(0.1, 0.6, 0.15)), TwistRecord(angular=(0.0, 2.0, 0.3))
+    fall = replace(stage.record.world, settle=False)
+    high = tuple(
+        replace(body, pose=replace(body.pose, position=(*body.pose.position[:2], body.pose.position[2] + 0.05)))
+        if body.motion == "dynamic"
+        else body
+        for body in stage.record.bodies
+    )
+    shaken = replace(stage.frame, camera=replace(camera, shake=pan))
+    falling = replace(stage.frame, time=0.11, camera=camera)
+    distance = float(np.median([T[2, 3] for T in _objects_in_camera(stage)]))
+    wide = ApertureRecord(0.03, distance, 64)
+    rows: dict[str, tuple[SceneRecord, dict[str, object]]] = {
+        "motion blur: hand-held, 1/20 s": (
+            replace(stage.record, frames=(shaken,)),
+            {"shutter": ShutterRecord(0.05, samples=24)},
+        ),
+        "motion blur: falling, 1/60 s": (
+            replace(stage.record, frames=(falling,), world=fall, bodies=high),
+            {"shutter": ShutterRecord(1 / 60, samples=24)},
+        ),
+        "rolling shutter: 60 ms, panned 115 degrees/s": (
+            replace(stage.record, frames=(replace(shaken, camera=replace(camera, shake=fast)),)),
+            {"shutter": ShutterRecord(readout=0.06)},
+        ),
+        "depth of field: opening of 30 mm": (replace(stage.record, frames=(stage.frame,)), {"aperture": wide}),
+        "all three, and a lens": (
+            replace(stage.record, frames=(replace(shaken, camera=replace(shaken.camera, distortion=BARREL)),)),
+            {"shutter": ShutterRecord(0.03, 0.03, 12), "aperture": replace(wide, samples=24)},
+        ),
+    }
+    tiles = []
+    for name, (record, effect) in rows.items():
+        for title, extra in ((f"{name}: off", {}), (f"{name}: on", effect)):
+            frames = tuple(replace(frame, **extra) for frame in record.frames)  # type: ignore[arg-type]
+            taken = replace(record, frames=frames, traces=(), sensors=())
+            simulation = simulate(taken, library)
+            names = {body.category: 1 for body in taken.bodies if body.category}
+            (seen,) = compute_frames(taken, simulation, library, stage.renderer, ["rgb", "instance"], names)
+            tiles.append(_titled(_outlined(seen.images["rgb"], seen.images["instance"]), title))
+    return _grid(tiles, 2)
+
+
+def _objects_in_camera(stage: Stage) -> list[NDArray[np.float64]]:
+    moment = stage.snapshot()
+    to_camera = np.linalg.inv(moment.camera.T_world_cam)
+    return [to_camera @ thing.T_world_obj for thing in moment.drawables if thing.instance_id]
+
+
+def _outlined(picture: Image, ids: NDArray[np.generic]) -> Image:
+    """``picture`` with the borders of the labels."""
+    edge = np.zeros(ids.shape, bool)
+    edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
+    edge[1:] |= ids[1:] != ids[:-1]
+    out = picture.copy()
+    out[edge] = (255, 40, 40)
+    return out
 
 
 def _richest(image: Image) -> tuple[int, int]:
@@ -176,11 +244,7 @@ def lenses(stage: Stage) -> Image:
         source = stage.snapshot(width=s.width, height=s.height, fx=s.fx, fy=s.fy, cx=s.cx, cy=s.cy)
         seen = distort(stage.render(source), table)
         picture = sense(seen["rgb"], SensorRecord(auto_exposure=0.18))
-        ids = seen["instance"]
-        edge = np.zeros(ids.shape, bool)
-        edge[:, 1:] |= ids[:, 1:] != ids[:, :-1]
-        edge[1:] |= ids[1:] != ids[:-1]
-        picture[edge] = (255, 40, 40)
+        picture = _outlined(picture, seen["instance"])
         tiles.append(_titled(picture, f"{name} (rendered at {s.width} x {s.height})"))
     return _grid(tiles, 2)
 
