@@ -1,0 +1,147 @@
+"""The CUDA target against the CPU, in Numba's CUDA simulator; and that its kernels compile for a device."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cuda_scenes import HEIGHT, LABELS, SHADOW_SIZE, WIDTH, snapshots
+
+from simgen.errors import RenderError
+from simgen.render import create, default_device
+from simgen.render.raster import RasterRenderer
+
+HERE = Path(__file__).parent
+SEEN = {"things": 0, "crossing": 1, "degenerate": 2, "nothing": 3}
+
+
+def run_python(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments], env={**os.environ, "PYTHONPATH": paths, **environment},
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> dict[str, np.ndarray]:
+    """Everything that ``cuda_scenes`` computes in the simulator."""
+    if importlib.util.find_spec("numba.cuda.simulator") is None:
+        pytest.skip("this Numba has no CUDA simulator")
+    path = tmp_path_factory.mktemp("cuda") / "simulated.npz"
+    done = run_python([str(HERE / "cuda_scenes.py"), str(path)], NUMBA_ENABLE_CUDASIM="1")
+    assert done.returncode == 0, done.stderr[-4000:]
+    with np.load(path) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def facts(simulated) -> dict:
+    return json.loads(str(simulated["facts"]))
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, np.ndarray]:
+    return RasterRenderer(shadow_size=SHADOW_SIZE).render(snapshots(), [*LABELS, "rgb"]).images
+
+
+def test_labels_agree_with_the_cpu(simulated, expected):
+    for name in ("instance", "part"):
+        for k in range(len(SEEN)):
+            assert (simulated[f"batch/{name}"][k] == expected[name][k]).mean() >= 0.999
+    same = simulated["batch/instance"] == expected["instance"]
+    np.testing.assert_allclose(simulated["batch/depth"][same], expected["depth"][same], rtol=1e-5)
+    for name, tolerance in (("normal", 1e-4), ("object_coords", 1e-5), ("flow_forward", 1e-3), ("flow_backward", 1e-3)):
+        assert np.abs(simulated[f"batch/{name}"] - expected[name])[same].max() < tolerance
+    # The scenes show what they are for.
+    assert set(np.unique(expected["instance"][0])) == {0, 1, 2, 4}
+    assert np.abs(expected["flow_forward"][0]).max() > 0.2
+    assert np.abs(expected["flow_backward"][0]).max() > 0.2
+    assert not simulated["batch/flow_forward"][1:].any()
+    cut = expected["depth"][1] > 0
+    assert 0.2 < cut.mean() < 0.95
+    assert not simulated["batch/instance"][3].any()
+
+
+def test_triangles_that_are_not_finite_or_have_no_area_do_no_harm(simulated, expected):
+    assert (simulated["batch/instance"][SEEN["degenerate"]] == 1).mean() > 0.2
+    assert all(np.isfinite(simulated[f"batch/{name}"]).all() for name in [*LABELS, "rgb"])
+
+
+def test_colour_without_shadow_maps_agrees_with_the_cpu(simulated):
+    flat = RasterRenderer(shadow_size=0).render(snapshots(), ["rgb"]).images["rgb"]
+    difference = np.abs(simulated["flat/rgb"] - flat).max(-1) / (0.05 + flat.max(-1))
+    # Rounding; and single pixels where it decides between two mip levels.
+    assert difference.mean() < 1e-4
+    assert (difference < 1e-3).mean() > 0.998
+    assert flat[0].std() > 0.05
+
+
+def test_colour_with_shadow_maps_agrees_with_the_cpu(simulated, expected):
+    rgb = expected["rgb"]
+    difference = np.abs(simulated["batch/rgb"] - rgb).max(-1) / (0.05 + rgb.max(-1))
+    assert difference.mean() < 2e-3
+    assert (difference < 0.01).mean() > 0.95
+    assert difference.max() < 0.15
+    # Shadows are there to be seen.
+    lost = simulated["flat/rgb"][0].mean(-1) - simulated["batch/rgb"][0].mean(-1)
+    assert lost.max() > 0.05
+
+
+def test_images_do_not_depend_on_their_batch_nor_on_what_is_resident(simulated):
+    for name in ("depth", "rgb"):
+        np.testing.assert_array_equal(simulated[f"narrow/{name}"], simulated[f"batch/{name}"][1::-1])
+
+
+def test_tiles_that_do_not_fit_their_list_are_drawn_all_the_same(simulated):
+    for name in ("depth", "instance"):
+        np.testing.assert_array_equal(simulated[f"overflow/{name}"], simulated[f"batch/{name}"])
+
+
+def test_full_silhouettes_agree_with_the_cpu(simulated):
+    renderer = RasterRenderer()
+    wanted = [s for snap in snapshots()[:2] for s in renderer.silhouettes(snap)]
+    assert [s.instance_id for s in wanted] == [1, 2, 3, 4, 1]
+    for k, silhouette in enumerate(wanted):
+        np.testing.assert_array_equal(simulated[f"full/{k}/mask"], silhouette.image_mask(WIDTH, HEIGHT))
+        wanted_facts = [silhouette.instance_id, silhouette.px_full, *silhouette.bbox_full]
+        np.testing.assert_array_equal(simulated[f"full/{k}/facts"], wanted_facts)
+
+
+def test_mistakes_are_refused_in_one_sentence(facts):
+    absent, unknown, samples, name = facts["refused"]
+    assert "cuda:5 does not exist" in absent
+    assert "'gpu' is not known" in unknown
+    assert "samples=17" in samples
+    assert 'did you mean "depth"' in name
+    assert facts["empty"] == [0, 0, 0]
+
+
+def test_closing_frees_what_is_held(facts):
+    held, left = facts["held"]
+    assert held > 1 << 20
+    assert left < 4096
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is not None, reason="numba-cuda is installed")
+def test_without_numba_cuda_the_cpu_is_taken_and_cuda_refused():
+    assert default_device() == "cpu"
+    assert create("auto").device == "cpu"
+    with pytest.raises(RenderError, match="numba-cuda is not installed"):
+        create("raster", "cuda:0")
+
+
+def test_kernels_compile_for_a_device(facts):
+    if importlib.util.find_spec("numba_cuda") is None:
+        pytest.skip("numba-cuda is not installed")
+    done = run_python([str(HERE / "cuda_compile.py"), json.dumps(facts["signatures"])], NUMBA_ENABLE_CUDASIM="0")
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    assert json.loads(done.stdout)["compiled"] == len(facts["signatures"]) >= 15
