@@ -6,7 +6,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from simgen.assets import dice, playing_cards, road_signs
+from simgen.assets import carton, dice, playing_cards, road_signs
 from simgen.assets.index import Entry, Kind
 from simgen.assets.primitives import PRIMITIVES
 from simgen.assets.sidecar import Sidecar
@@ -73,6 +73,7 @@ def entries() -> list[Entry]:
     found = [Entry(f"primitive/{kind}", "asset", None, 0, kind) for kind in PRIMITIVES]
     found += [Entry(name, "asset", None, 0, "die") for name in dice.names()]
     found += [Entry(name, "asset", None, 0, "playing_card") for name in playing_cards.names()]
+    found += [Entry(name, "asset", None, 0, "carton") for name in carton.NAMES]
     found += [Entry(name, "asset", None, 0, road_signs.kind(name)) for name in road_signs.names()]
     found += [Entry(f"softbox/{k:02d}", "environment", None, 0) for k in range(SOFTBOXES)]
     root = data_dir()

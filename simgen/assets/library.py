@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.assets import bundled, dice, environments, plates, playing_cards, road_signs, textures
+from simgen.assets import bundled, carton, dice, environments, plates, playing_cards, road_signs, textures
 from simgen.assets.asset import Asset, Material, Mesh, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
@@ -28,6 +28,7 @@ CACHE_BYTES = 256 << 20
 """What a library keeps in memory; the least recently used goes first, and is read again when asked for."""
 
 _PROCEDURAL: dict[str, Callable[[str], Asset]] = {
+    carton.PREFIX: carton.carton,
     dice.PREFIX: dice.die,
     playing_cards.PREFIX: playing_cards.playing_card,
     road_signs.PREFIX: road_signs.road_sign,
