@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from simgen.generate.source import Facts
 from simgen.geometry import transform
 from simgen.labels.frame import Frame
 from simgen.physics.simulate import explain, simulate
+from simgen.randomize.depth_sensor import depth_sensor
+from simgen.randomize.draw import Draw
+from simgen.randomize.sample import take
+from simgen.randomize.sensor import sensor as draw_sensor
 from simgen.render import create, raster
 from simgen.scene.record import (
     BodyRecord,
@@ -31,6 +36,7 @@ from simgen.scene.record import (
     WorldRecord,
 )
 from simgen.scene.state import BodyState, SceneState, Simulation
+from simgen.sensors.camera import at_resolution
 from simgen.sensors.remap import RemapCache
 
 _log = logging.getLogger("simgen")
@@ -76,10 +82,10 @@ class SceneSource:
         return explain(simulation, record)
 
     def warm_up(self) -> None:
-        """Compute two small images of a box, without physics and files: this compiles what Numba has to compile."""
+        """Compute small images of a box, without physics and files: this compiles what Numba has to compile."""
         if self.renderer.name == "raster" and self.renderer.device == "cpu":
             raster.warm_up(lambda: _log.info("compiling the renderer: about a minute, once for this version"))
-        record, simulation = _box()
+        record, simulation = _box(self.config)
         library = Library()
         for _ in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
             pass
@@ -89,20 +95,41 @@ class SceneSource:
         self.renderer.close()
 
 
-def _box() -> tuple[SceneRecord, Simulation]:
-    """A textured box in two places before a camera, under a light."""
+def _box(config: RenderConfig) -> tuple[SceneRecord, Simulation]:
+    """A textured box in two places under a light, seen small by each camera with its lens and sensors."""
     texture = MaterialRecord(TextureRecord(kind="checker", colors=((0.1, 0.1, 0.1), (0.9, 0.9, 0.9))))
     box = BodyRecord("box", "primitive/box", "object", "box", Pose(), "box", material=texture)
     camera = CameraRecord("main", 32, 24, 30.0, 30.0, 15.5, 11.5, Pose((0.0, 0.0, -2.0)))
     # A noisy sensor: an ideal one skips steps.
     sensor = SensorRecord(auto_exposure=0.18, full_well=5000.0, read_noise=4.0)
-    frames = tuple(FrameRecord(0, time, camera, sensor) for time in (0.0, 0.1))
+    frames = [FrameRecord(0, time, camera, sensor) for time in (0.0, 0.1)]
+    frames += _looks(config, camera)
     sun = LightRecord("directional", direction=(0.6, 0.0, 0.8), size=0.01)
     record = SceneRecord(
-        "warm-up", 0, 0, WorldRecord(), (box,), (sun,), EnvironmentRecord(color=(1.0, 1.0, 1.0)), frames
+        "warm-up", 0, 0, WorldRecord(), (box,), (sun,), EnvironmentRecord(color=(1.0, 1.0, 1.0)), tuple(frames)
     )
     still = np.zeros(3)
     states = tuple(
-        SceneState(frame.time, (BodyState(transform((frame.time, 0.0, 0.0)), still, still),)) for frame in frames
-    )
+        SceneState(time, (BodyState(transform((time, 0.0, 0.0)), still, still),)) for time in (0.0, 0.1)
+    )  # fmt: skip
     return record, Simulation(states, {}, {}, 0.0)
+
+
+def _looks(config: RenderConfig, before: CameraRecord) -> list[FrameRecord]:
+    """A frame by each camera of ``config`` from where ``before`` is: its lens, colour and depth sensor, as first drawn.
+
+    Small images, through the same kernels as large ones.
+    """
+    draw = Draw(config.randomize.strengths(), config.seed, 0)
+    frames = []
+    view = 0
+    for name, part in config.scene.cameras.items():
+        own, _ = take(config, config.seed, 0, view)
+        small = at_resolution(own, before.width / own.width)
+        where = replace(small, pose=before.pose, body=None, link=None, travel=None, mount=None, near=0.01, far=100.0)
+        taking = draw.at(0, 0)
+        look = draw_sensor(f"{name}.0", name, config.scene.sensor, taking, draw)
+        depth = depth_sensor(f"{name}.0", part.depth_sensor, taking) if part.depth_sensor.given else None
+        frames.append(FrameRecord(view + 1, 0.0, where, look, depth_sensor=depth))
+        view += config.scene.views_of(name)
+    return frames
