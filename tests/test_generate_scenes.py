@@ -141,7 +141,7 @@ def test_categories_count_from_one(source: SceneSource) -> None:
 
 
 def test_scenes_are_drawn_again_until_they_settle(source: SceneSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    from simgen.generate import pipeline
+    from simgen.generate import pipeline, search
 
     tried: list[int] = []
 
@@ -149,8 +149,8 @@ def test_scenes_are_drawn_again_until_they_settle(source: SceneSource, monkeypat
         tried.append(record.attempt)
         return dataclasses.replace(true(record, library), settled=len(tried) > 2)
 
-    true = pipeline.simulate
-    monkeypatch.setattr(pipeline, "simulate", restless)
+    true = search.simulate
+    monkeypatch.setattr(search, "simulate", restless)
     record, simulation = pipeline.draw_scene(config("attempts=5"), source.library, 0)
     assert (tried, record.attempt, simulation.settled) == ([0, 1, 2], 2, True)
     tried.clear()

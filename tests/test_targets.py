@@ -19,7 +19,7 @@ from simgen.config import RenderConfig
 from simgen.errors import ConfigError
 from simgen.generate.asked import NOTE
 from simgen.generate.job import render
-from simgen.generate.measures import Labelled, camera_measures, holds, labelled, possible, scene_measures
+from simgen.generate.measures import Labelled, camera_measures, coarse, holds, labelled, possible, scene_measures
 from simgen.generate.pipeline import draw_scene
 from simgen.generate.replay import replay
 from simgen.generate.scenes import SceneSource
@@ -43,7 +43,8 @@ from simgen.shards.manifest import load as load_manifest
 from simgen.shards.reader import Dataset
 from simgen.shards.verify import verify
 
-SMALL = ["image.width=80", "image.height=60", "output.frames_per_shard=4"]
+SMALL = ["image.width=200", "image.height=150", "output.frames_per_shard=4"]
+"""Large enough that coarse images are looked at, too."""
 
 
 def scene_with(tmp_path: Path, asked: str, *overrides: str, scene: str = "shapes") -> RenderConfig:
@@ -144,6 +145,26 @@ def test_requirements() -> None:
     assert asks(where={"x": [2, 3]}, count=[0, 0])
 
 
+def test_what_a_coarse_image_leaves_open() -> None:
+    """Nothing that holds in the whole image may be ruled out by one of a quarter of its size, rounding included."""
+    asked = Requirement(
+        {"visib_fract": [0.1, 0.3], "px_visib": [100, 400], "bbox_side": [8, 20], "height": [0.0, None]}, count=[2, 2]
+    )
+    loose = coarse(asked, 0.25)
+    assert loose.where["height"] == (0.0, math.inf)
+    assert loose.count == [2, 2]
+    for px in (100, 250, 400):
+        for side in (8, 20):
+            seen = {
+                "px_visib": round(px / 16),
+                "bbox_side": round(side / 4) - 1,
+                "visib_fract": 0.2 + 0.15 * (px > 250),
+            }
+            assert all(loose.where[name][0] <= value <= loose.where[name][1] for name, value in seen.items())
+    assert not loose.where["px_visib"][0] <= 2000 / 16 <= loose.where["px_visib"][1]
+    assert not loose.where["bbox_side"][0] <= 60 / 4 <= loose.where["bbox_side"][1]
+
+
 def test_what_is_possible_from_some_measures() -> None:
     objects = Labelled(np.zeros((2, 3)), ("a", "a"), ("g", "g"))
     known = {"x": np.array([0.1, 0.5])}
@@ -158,7 +179,7 @@ def test_what_is_possible_from_some_measures() -> None:
 
 TWO = """
 targets:
-  small: {share: 0.25, where: {bbox_side: [1, 8]}}
+  small: {share: 0.25, where: {bbox_side: [1, 20]}}
   hidden: {share: 0.2, where: {visib_fract: [0.05, 0.5]}}
 """
 
@@ -184,7 +205,7 @@ def test_shares_are_exact_over_blocks(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("asked")
-    text = TWO + "require:\n  seen: {where: {px_visib: [120, null]}, count: [2, null]}\n"
+    text = TWO + "require:\n  seen: {where: {px_visib: [750, null]}, count: [2, null]}\n"
     render(scene_with(folder, text, "frames=24", "workers=1", "scene.cameras.main.views=3", f"out={folder / 'd'}"))
     return folder
 
@@ -198,11 +219,11 @@ def test_labels_show_what_was_asked_for(asked: Path) -> None:
             table = data.objects(index)
             side = table.bbox_visib[:, 2:].max(axis=1)
             shows = {
-                "small": bool(((side >= 1) & (side <= 8)).any()),
+                "small": bool(((side >= 1) & (side <= 20)).any()),
                 "hidden": bool(((table.visib_fract >= 0.05) & (table.visib_fract <= 0.5)).any()),
             }
             assert note["met"] == (shows[note["target"]] if note["target"] else None)
-            assert note["required"] == (int((table.px_visib >= 120).sum()) >= 2)
+            assert note["required"] == (int((table.px_visib >= 750).sum()) >= 2)
             targets[note["target"]] += 1
             assert 1 <= note["takes"] <= 16 * 8 * 4
         asked_for, required = data.manifest.asked()
@@ -220,7 +241,7 @@ def test_labels_show_what_was_asked_for(asked: Path) -> None:
     with Dataset(asked / "d") as data:
         others = [k for k, note in enumerate(notes) if note["target"] != "small"]
         sides = [data.objects(k).bbox_visib[:, 2:].max(axis=1) for k in others]
-    assert np.mean([((s >= 1) & (s <= 8)).any() for s in sides]) < 0.8
+    assert np.mean([((s >= 1) & (s <= 20)).any() for s in sides]) < 0.8
 
 
 def test_replays_verifies_and_ignores_workers(asked: Path, tmp_path: Path) -> None:
@@ -297,8 +318,8 @@ search: {takes: 3, scenes: 2}
         for frame in data:
             note = frame.draws[NOTE]
             assert note["met"] is False
-            # Images are looked at 3 times in each of 2 scenes; poses tell that nothing is 50 m away.
-            assert note["takes"] == (6 if note["target"] == "huge" else 48)
+            # In each of 2 scenes a whole image and 8 coarse ones; poses tell that nothing is 50 m away.
+            assert note["takes"] == (2 * 9 if note["target"] == "huge" else 2 * 24)
         targets, required = data.manifest.asked()
     assert targets["huge"].met == targets["away"].met == 0
     assert required is None

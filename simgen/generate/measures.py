@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,13 @@ from simgen.render.snapshot import instance_ids
 from simgen.scene.containers import containers
 from simgen.scene.record import LightRecord, SceneRecord
 from simgen.scene.state import SceneState
-from simgen.scene.target_definition import Requirement, bounds
+from simgen.scene.target_definition import IMAGE_MEASURES, Requirement, bounds
 
 Vector = NDArray[np.float64]
 Measures = Mapping[str, Vector]
+
+_LOOSE = 0.1
+"""By which shares may be off in a coarse image."""
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
@@ -113,6 +116,21 @@ def possible(requirement: Requirement, measures: Measures, objects: Labelled) ->
     if requirement.every:
         return bool(found[chosen].all())
     return bounds(requirement.count or (1, None))[0] <= int((found & chosen).sum())
+
+
+def coarse(requirement: Requirement, scale: float) -> Requirement:
+    """What a requirement asks of an image of ``scale`` times the size, with room for what so few pixels leave open."""
+    where = {}
+    for name, limits in requirement.where.items():
+        low, high = bounds(limits)
+        if name in ("visib_fract", "truncated"):
+            low, high = low - _LOOSE, high + _LOOSE
+        elif name in ("px_visib", "px_full"):
+            low, high = low * scale**2 / 2 - 2, high * scale**2 * 2 + 4
+        elif name in IMAGE_MEASURES:
+            low, high = low * scale - 2, high * scale + 2
+        where[name] = (low, high)
+    return replace(requirement, where=where)
 
 
 def _fitting(

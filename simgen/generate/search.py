@@ -2,8 +2,9 @@
 
 Which placement of a camera is drawn for which target follows from the seed and its number alone; the cameras of a rig
 are placed together, and all of them must show it. The placement is drawn anew first, since that takes no physics; when
-none will do, the scene is. What can be told from poses is looked at before an id image is rendered, and colour never
-is. The record says how often everything was drawn, so that the same scene comes out of it again.
+none will do, the scene is. What can be told from poses is looked at before a coarse id image is rendered, and that
+before one of full size, which decides; colour never is. The record says how often everything was drawn, so that the
+same scene comes out of it again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from simgen.generate.asked import NOTE
 from simgen.generate.measures import (
     Labelled,
     Measures,
+    Vector,
     camera_measures,
+    coarse,
     holds,
     image_measures,
     labelled,
@@ -43,12 +46,19 @@ from simgen.scene.record import (
 )
 from simgen.scene.state import Simulation
 from simgen.scene.target_definition import IMAGE_MEASURES, Requirement
+from simgen.sensors.camera import at_resolution
 
 Tables = Callable[[SceneRecord, Simulation, Sequence[int]], list[ObjectTable]]
 """The object tables of the frames at some places of a record."""
 
 _UNSEEN = 8
 """Cameras drawn for each one that may be looked through: what poses tell costs a twentieth of an id image."""
+
+_COARSE_SIDE = 160
+"""Pixels of the longer side of a coarse image, which is looked at before the whole one."""
+
+_COARSE = 0.25
+"""What a coarse image counts of a whole one: near enough its cost."""
 
 
 def settled(config: RenderConfig, library: Library, scene: int, candidate: int = 0) -> tuple[SceneRecord, Simulation]:
@@ -181,11 +191,14 @@ class _Looker:
         hopeless = not all(possible(r, m, o) for r in asked for m, o in zip(fixed, objects, strict=True))
         best: _Placed | None = None
         rig: dict[int, CameraRecord] = {}
-        tried = looked = 0
+        seen = any(name in IMAGE_MEASURES for requirement in asked for name in requirement.where)
+        scale = min(1.0, _COARSE_SIDE / max(self.config.image.width, self.config.image.height))
+        loose = [coarse(requirement, scale) for requirement in asked]
+        tried, looked = 0, 0.0
         for number in range(1 if hopeless else _UNSEEN * definition.search.takes):
             before, rig = rig, {view: self._take(view, number) for view in views}
-            if rig == before:
-                break  # nothing of it is random
+            if rig == before or looked >= definition.search.takes:
+                break  # nothing of it is random, or the budget is used up
             tried += 1
             frames = _with_cameras(record.frames, rig)
             cameras = [camera_at(record, s, frames[place].camera) for s, place in zip(states, places, strict=True)]
@@ -194,12 +207,14 @@ class _Looker:
             ]
             if number and not all(possible(r, m, o) for r in asked for m, o in zip(measures, objects, strict=True)):
                 continue
+            if seen:
+                if number and scale < 1:
+                    looked += _COARSE
+                    self._look(_with_resolution(frames, scale), places, measures)
+                    if not all(possible(r, m, o) for r in loose for m, o in zip(measures, objects, strict=True)):
+                        continue
+                self._look(frames, places, measures)
             looked += 1
-            if any(name in IMAGE_MEASURES for requirement in asked for name in requirement.where):
-                for values, table in zip(
-                    measures, self.tables(_plain(record, frames), self.simulation, places), strict=True
-                ):
-                    values.update(image_measures(table))
             found = _Placed(
                 views,
                 number,
@@ -209,10 +224,18 @@ class _Looker:
             )
             if best is None or found.score > best.score:
                 best = found
-            if found.complete or looked == definition.search.takes:
+            if found.complete:
                 break
         assert best is not None  # the first take is always judged
         return replace(best, tried=tried)
+
+    def _look(
+        self, frames: tuple[FrameRecord, ...], places: Sequence[int], measures: Sequence[dict[str, Vector]]
+    ) -> None:
+        """Add to the measures of the frames at ``places`` what is seen in their id images."""
+        tables = self.tables(_plain(self.record, frames), self.simulation, places)
+        for values, table in zip(measures, tables, strict=True):
+            values.update(image_measures(table))
 
     def _take(self, view: int, number: int) -> CameraRecord:
         return take(self.config, self.config.seed, self.record.scene, view, self.record.candidate, number)[0]
@@ -230,6 +253,11 @@ def _with_cameras(frames: Sequence[FrameRecord], cameras: Mapping[int, CameraRec
         else frame
         for frame in frames
     )
+
+
+def _with_resolution(frames: Sequence[FrameRecord], scale: float) -> tuple[FrameRecord, ...]:
+    """``frames`` with ``scale`` times the pixels each way."""
+    return tuple(replace(frame, camera=at_resolution(frame.camera, scale)) for frame in frames)
 
 
 def _measured(record: SceneRecord) -> tuple[object, ...]:

@@ -66,9 +66,9 @@ class Target(Requirement):
 class Search:
     """How long is searched for frames that are as ``require`` and ``targets`` ask.
 
-    At most ``takes`` cameras of a view are looked through in a scene (those that poses alone rule out do not count, up
-    to eight times as many), and then the scene as a whole is drawn again, at most ``scenes`` times in all. If none
-    will do, the best of them stands and counts as unmet.
+    At most ``takes`` placements of a camera are looked at in a scene, and then the scene as a whole is drawn again, at
+    most ``scenes`` times in all. Placements that a coarse image rules out count a quarter, those that poses rule out
+    nothing, up to eight times ``takes``. If none will do, the best one stands and counts as unmet.
     """
 
     takes: int = number(16, low=1, high=10_000)
