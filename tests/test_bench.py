@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simgen.bench import measure
+from simgen.bench.peers import run
+from simgen.bench.peers.run import PEERS, peers
 from simgen.bench.reference import reference_snapshots
 from simgen.cli.main import main
 from simgen.errors import ConfigError
@@ -74,3 +78,25 @@ def test_all_parts_give_figures(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_part_is_told() -> None:
     with pytest.raises(ConfigError, match=r'"sensors"'):
         measure("shapes", [(48, 32)], parts=["sensor"])
+
+
+def test_peers_answer_or_say_why_not() -> None:
+    found = peers(64, 48, seconds=0.1)
+    rows = {row["peer"]: row for row in found["peers"]}
+    assert set(rows) | set(found["absent"]) == set(PEERS)
+    assert found["raster_ms_per_frame"] > 0
+    assert all(row["median_ms_per_frame"] > 0 and row["version"] and row["gives"] for row in rows.values())
+    assert all(found["absent"].values())
+
+
+def test_a_missing_interpreter_and_an_empty_picture_are_told(tmp_path: Path) -> None:
+    assert set(peers(32, 24, python=str(tmp_path / "python"))["absent"]) == set(PEERS)
+    view = [[1, 0], [0, 1]]
+    stage = {"width": 32, "height": 24, "K": [[30, 0, 16], [0, 30, 12], [0, 0, 1]], "views": [view]}
+    (tmp_path / "stage.json").write_text(json.dumps(stage | {"things": [], "lamps": [], "seconds": 0.01}))
+    blank = tmp_path / "blank.py"
+    blank.write_text(
+        f"import sys, numpy; sys.path.insert(0, {str(Path(run.__file__).parent)!r}); from stage import Stage, tell\n"
+        "tell('none', '1', 'nothing', Stage(sys.argv[1]), lambda view: numpy.zeros((24, 32, 3)))"
+    )
+    assert "empty picture" in run._ask(sys.executable, (str(blank),), str(tmp_path))

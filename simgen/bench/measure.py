@@ -8,6 +8,7 @@ from typing import Any
 
 from simgen import __version__
 from simgen.bench.job import end_to_end, stages
+from simgen.bench.peers.run import peers
 from simgen.bench.renderers import cost_curves, ratios, renderer_only
 from simgen.bench.sensors import effects
 from simgen.config import RenderConfig, load
@@ -21,6 +22,7 @@ PARTS = {
     "job": "the main job end to end, and where a frame's time goes",
     "sensors": "milliseconds a frame of each effect of the colour sensor, the lens and the depth sensors",
     "costs": "what more objects and more triangles cost",
+    "peers": "other renderers on the same scene: PyBullet's EGL plugin, MuJoCo, Mitsuba, Blender's Cycles",
 }
 """What can be measured, and what it is."""
 
@@ -34,11 +36,14 @@ def measure(
     parts: Sequence[str] = ("renderers", "job"),
     device: str = "auto",
     quick: bool = False,
+    peers_python: str | None = None,
+    keep: str = "",
 ) -> dict[str, Any]:
     """The figures of ``parts`` (of PARTS), JSON-able.
 
     ``sizes`` are (width, height); ``frames`` are those of each end-to-end run and worker; ``workers`` is the largest
-    number of processes, by default one per core; ``quick`` takes the first size only and few frames. Raises ConfigError
+    number of processes, by default one per core; ``quick`` takes the first size only and few frames. Peers run in
+    ``peers_python``, by default this interpreter, and leave a picture each in the folder ``keep``. Raises ConfigError
     for an unknown part or scene.
     """
     for part in parts:
@@ -72,6 +77,9 @@ def measure(
         if "costs" in parts:
             size = {"size": f"{width}x{height}"}
             result.setdefault("costs", []).append(size | cost_curves(width, height, device))
+        if "peers" in parts:
+            seconds = 1.0 if quick else 10.0
+            result.setdefault("peers", []).append(peers(width, height, peers_python, seconds, keep))
     if "renderers" in parts:
         result["ratios"] = ratios(result["renderer_only"])
     return result

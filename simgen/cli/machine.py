@@ -64,7 +64,7 @@ def bench(parser: argparse.ArgumentParser) -> Run:
         "--parts",
         default="renderers,job",
         metavar="A,B",
-        help="of renderers, job, sensors, costs (default: the first two)",
+        help="of renderers, job, sensors, costs, peers (default: the first two)",
     )
     parser.add_argument("--device", default="auto", metavar="cpu|cuda:0", help="of the renderer raster (default: auto)")
     parser.add_argument("--scene", default="tabletop")
@@ -72,6 +72,12 @@ def bench(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--frames", type=int, default=40, help="frames of each end-to-end run and worker (default: 40)")
     parser.add_argument("--workers", type=int, help="measure with 1 and with this many processes (default: cores)")
     parser.add_argument("--assets", action="append", default=[], metavar="DIR", help="asset search path (repeatable)")
+    parser.add_argument(
+        "--peers-python",
+        metavar="FILE",
+        help="a Python that has mujoco, mitsuba or bpy (default: this one)",
+    )
+    parser.add_argument("--keep", default="", metavar="DIR", help="keep the pictures that the peers draw")
     parser.add_argument("--quick", action="store_true", help="a minute at most: one size, few frames")
 
     def run(args: argparse.Namespace) -> int:
@@ -82,7 +88,16 @@ def bench(parser: argparse.ArgumentParser) -> Run:
             raise ConfigError("--frames and --workers must be at least 1.")
         parts = [part.strip() for part in args.parts.split(",")]
         figures = measure(
-            args.scene, sizes, args.frames, args.workers, args.assets, parts, device=args.device, quick=args.quick
+            args.scene,
+            sizes,
+            args.frames,
+            args.workers,
+            args.assets,
+            parts,
+            device=args.device,
+            quick=args.quick,
+            peers_python=args.peers_python,
+            keep=args.keep,
         )
         print(json.dumps(figures, indent=2))
         return 0
