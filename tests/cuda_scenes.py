@@ -174,6 +174,8 @@ def _simulate(path: str) -> None:
             make()
         except RenderError as error:
             refused.append(str(error))
+    alone = renderer.render(snaps[-1:], ["depth", "rgb"]).images
+    out |= {f"alone/{name}": image for name, image in alone.items()}
     empty = renderer.render([], ["depth"]).images["depth"]
     held = renderer.nbytes
     renderer.close()

@@ -32,8 +32,7 @@ def run_python(arguments: list[str], **environment: str) -> subprocess.Completed
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory) -> dict[str, np.ndarray]:
     """Everything that ``cuda_scenes`` computes in the simulator."""
-    if importlib.util.find_spec("numba.cuda.simulator") is None:
-        pytest.skip("this Numba has no CUDA simulator")
+    pytest.importorskip("numba.cuda", reason="neither this Numba nor numba-cuda brings a CUDA simulator")
     path = tmp_path_factory.mktemp("cuda") / "simulated.npz"
     done = run_python([str(HERE / "cuda_scenes.py"), str(path)], NUMBA_ENABLE_CUDASIM="1")
     assert done.returncode == 0, done.stderr[-4000:]
@@ -97,6 +96,7 @@ def test_colour_with_shadow_maps_agrees_with_the_cpu(simulated, expected):
 def test_images_do_not_depend_on_their_batch_nor_on_what_is_resident(simulated):
     for name in ("depth", "rgb"):
         np.testing.assert_array_equal(simulated[f"narrow/{name}"], simulated[f"batch/{name}"][1::-1])
+        np.testing.assert_array_equal(simulated[f"alone/{name}"], simulated[f"batch/{name}"][-1:])
 
 
 def test_tiles_that_do_not_fit_their_list_are_drawn_all_the_same(simulated):

@@ -22,8 +22,11 @@ def create(name: str = "auto", device: str = "auto") -> Renderer:
             from simgen.render.raster import RasterRenderer
 
             return RasterRenderer(device)
-        from simgen.render.cuda import CudaRenderer
-
+        try:
+            from simgen.render.cuda import CudaRenderer
+        except ImportError as error:
+            reason = f"renderer.device={device} needs numba-cuda, which cannot be loaded ({error})"
+            raise RenderError(f"{reason}; run pip install 'simgen[cuda]' or use renderer.device=cpu.") from error
         return CudaRenderer(device)
     if name == "tiny":
         from simgen.render.tiny import TinyRenderer

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,8 @@ SIMULATED = bool(getattr(config, "ENABLE_CUDASIM", False))
 _INSTALLED = importlib.util.find_spec("numba_cuda") is not None
 if _INSTALLED and not SIMULATED:
     functions.register()
+    # Not every stage of every batch fills a device.
+    warnings.filterwarnings("ignore", message="Grid size .* under-utilization")
 
 THREADS = 16 if SIMULATED else 128
 """Threads of a block where one thread is one item."""

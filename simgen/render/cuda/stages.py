@@ -12,10 +12,10 @@ from simgen.render.cuda import visibility
 from simgen.render.cuda.batch import HEIGHT, WIDTH, Batch
 from simgen.render.cuda.device import SIMULATED, Memory, launch
 from simgen.render.cuda.residency import DeviceResidents
-from simgen.render.cuda.surface import number_triangles, set_up
+from simgen.render.cuda.surface import forget, number_triangles, set_up
 from simgen.render.raster import layout
 
-LISTED = 1 << 10 if SIMULATED else 1 << 20
+LISTED = 1 << 10 if SIMULATED else 1 << 22
 """Tiles of large triangles that can wait to be drawn; what does not fit is drawn by the threads that found it."""
 
 
@@ -93,8 +93,7 @@ def surfaces(
 ) -> Surfaces:
     """Set up the triangles that are seen at any of the ``count`` samples."""
     slots = memory.get("slots", np.int32, batch.face_count)
-    if batch.face_count:
-        slots[: batch.face_count].copy_to_device(np.full(batch.face_count, -1, np.int32))
+    launch(forget, batch.face_count, slots, batch.face_count)
     visible = memory.get("visible", np.int32, min(batch.face_count, count))
     seen = memory.put("seen", np.zeros(1, np.int32))
     launch(number_triangles, count, keys, slots, seen, visible, count)

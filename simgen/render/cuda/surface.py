@@ -50,6 +50,14 @@ finite = device(surface._finite)
 
 
 @kernel
+def forget(slots: Any, count: int) -> None:
+    """A thread per face: not seen."""
+    i = cuda.grid(1)
+    if i < count:
+        slots[i] = -1
+
+
+@kernel
 def number_triangles(keys: Any, slots: Any, seen: Any, visible: Any, count: int) -> None:
     """A thread per sample: number the triangles seen.
 
