@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.jit import fast
+from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import FACE_N, PLANE_W, TRIANGLE, X0, Y0
 from simgen.render.raster.visibility import EMPTY, key_triangle, key_w
 
@@ -21,6 +21,8 @@ _CREASE = np.float32(0.8)
 """Cosine between face normals below which they count as different surfaces."""
 _STEP = np.float32(0.01)
 """Relative difference in depth from the plane of a triangle above which another surface is seen."""
+_STRETCH = 32
+"""Pixels that are looked at together for samples that see another triangle."""
 
 
 def sample_pattern(count: int) -> NDArray[np.float64]:
@@ -51,24 +53,35 @@ def collect_others(
     ``number_of`` takes the new number, -1 where nothing is seen. Returns the numbers of candidates and of triangles.
     """
     count = 0
-    for i in range(pixels):
-        centre = key_triangle(keys[i])
+    below = np.uint64(0xFFFFFFFF)
+    for first in range(0, pixels, _STRETCH):
+        n = min(_STRETCH, pixels - first)
+        # Most stretches see one triangle with all samples.
+        other = np.uint64(0)
         for s in range(1, samples):
-            t = key_triangle(keys[s * stride + i])
-            if t == centre or count >= limit:
-                continue
-            number = -1
-            if t != np.uint32(EMPTY):
-                number = remap[t]
-                if number < 0:
-                    number = seen
-                    remap[t] = seen
-                    visible[seen] = t
-                    seen += 1
-            candidate[count] = i
-            sample_of[count] = s
-            number_of[count] = number
-            count += 1
+            for i in range(n):
+                other |= keys[ix(first + i)] ^ keys[ix(s * stride + first + i)]
+        if other & below == 0:
+            continue
+        for i in range(first, first + n):
+            centre = keys[ix(i)]
+            for s in range(1, samples):
+                key = keys[ix(s * stride + i)]
+                if (key ^ centre) & below == 0 or count >= limit:
+                    continue
+                t = key_triangle(key)
+                number = -1
+                if t != np.uint32(EMPTY):
+                    number = remap[ix(t)]
+                    if number < 0:
+                        number = seen
+                        remap[ix(t)] = seen
+                        visible[ix(seen)] = t
+                        seen += 1
+                candidate[ix(count)] = i
+                sample_of[ix(count)] = s
+                number_of[ix(count)] = number
+                count += 1
     return count, seen
 
 

@@ -12,8 +12,9 @@ from simgen.render.raster import layout
 from simgen.render.raster.antialias import add_fragments, collect_others
 from simgen.render.raster.scene import Residents, Tables, pack
 from simgen.render.raster.scratch import Scratch
-from simgen.render.raster.surface import NORMAL_VALUES, collect, interpolate_normals, set_up_triangles
+from simgen.render.raster.surface import NORMAL_VALUES, collect, interpolate_normals
 from simgen.render.raster.transform import place_vertices
+from simgen.render.raster.triangles import set_up_triangles
 from simgen.render.raster.visibility import clear, rasterize
 
 

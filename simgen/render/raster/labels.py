@@ -1,4 +1,4 @@
-"""Ground truth at pixel centres, all from the same fragments; strict arithmetic."""
+"""Ground truth at pixel centres, all from the same fragments in one sweep; strict arithmetic."""
 
 from __future__ import annotations
 
@@ -20,144 +20,181 @@ from simgen.render.raster.layout import (
     SKEW,
 )
 
-
-@strict
-def write_depth(count: int, pixel: Any, w: Any, out: Any) -> None:
-    """z-depth in metres into ``out`` (H * W), which is 0 where there is no fragment."""
-    out[:] = np.float32(0.0)
-    for k in range(count):
-        out[pixel[k]] = np.float32(1.0 / np.float64(w[k]))
-
-
-@strict
-def write_ids(count: int, pixel: Any, triangle: Any, owner: Any, draws: Any, column: int, out: Any) -> None:
-    """Instance (``column`` 0) or part (1) ids into ``out`` (H * W)."""
-    out[:] = np.uint16(0)
-    table = INSTANCE if column == 0 else PART
-    last = np.int32(-1)
-    value = np.uint16(0)
-    for k in range(count):
-        if triangle[k] != last:
-            last = triangle[k]
-            value = np.uint16(draws[owner[last], table])
-        out[pixel[k]] = value
-
-
-@strict
-def write_normals(count: int, pixel: Any, nx: Any, ny: Any, nz: Any, out: Any) -> None:
-    """Unit normals into ``out`` (H * W * 3)."""
-    out[:] = np.float32(0.0)
-    for k in range(count):
-        at = 3 * np.int64(pixel[k])
-        out[at] = nx[k]
-        out[at + 1] = ny[k]
-        out[at + 2] = nz[k]
-
-
-BLOCK = 2048
+BLOCK = 1024
 """Fragments computed together, side by side in working memory, before they are written to their pixels."""
-_STRIDE = BLOCK + 16  # not a power of two, which would crowd one set of the cache
-_X, _Y, _W, _A, _B, _C = (k * _STRIDE for k in range(6))
-
-
-@strict
-def _load(first: int, n: int, px: Any, py: Any, w: Any, b: Any) -> None:
-    for k in range(n):
-        b[_X + k] = px[ix(first + k)]
-    for k in range(n):
-        b[_Y + k] = py[ix(first + k)]
-    for k in range(n):
-        b[_W + k] = w[ix(first + k)]
+_STRIDE = BLOCK + 8
+"""From value to value; not a power of two, which would crowd one set of the cache."""
+_X, _Y, _Z = (k * _STRIDE for k in range(3))  # the point in the camera, float64
+_A, _B, _C, _U, _V = (k * _STRIDE for k in range(5))  # results and the place in the image, float32
 
 
 @strict
 def _end_of_run(k: int, stop: int, triangle: Any, owner: Any) -> int:
     """Where the run of fragments of one drawable that starts at ``k`` ends, at most ``stop``."""
-    last = triangle[k]
-    m = owner[last]
+    last = triangle[ix(k)]
+    m = owner[ix(last)]
     k += 1
     while k < stop:
-        if triangle[k] != last:
-            last = triangle[k]
-            if owner[last] != m:
+        if triangle[ix(k)] != last:
+            last = triangle[ix(k)]
+            if owner[ix(last)] != m:
                 break
         k += 1
     return k
 
 
 @strict
-def write_object_coords(
-    count: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, owner: Any, matrices: Any, camera: Any, out: Any
-) -> None:
-    """Coordinates in the object's frame after scale, metres, into ``out`` (H * W * 3)."""
-    out[:] = np.float32(0.0)
-    inverse_fx, inverse_fy = 1.0 / camera[FX], 1.0 / camera[FY]
-    cx, cy, skew = camera[CX], camera[CY], camera[SKEW]
-    b = np.empty(6 * _STRIDE, np.float32)
-    for first in range(0, count, BLOCK):
-        n = min(BLOCK, count - first)
-        _load(first, n, px, py, w, b)
-        i = 0
-        while i < n:
-            end = _end_of_run(first + i, first + n, triangle, owner) - first
-            a = matrices[owner[triangle[first + i]], OBJ_CAM : OBJ_CAM + 12]
-            a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
-            a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
-            for k in range(i, end):
-                z = 1.0 / np.float64(b[ix(_W + k)])
-                ry = (np.float64(b[ix(_Y + k)]) - cy) * inverse_fy
-                rx = (np.float64(b[ix(_X + k)]) - cx - skew * ry) * inverse_fx
-                x, y = rx * z, ry * z
-                b[ix(_A + k)] = np.float32(a0 * x + a1 * y + a2 * z + a3)
-                b[ix(_B + k)] = np.float32(a4 * x + a5 * y + a6 * z + a7)
-                b[ix(_C + k)] = np.float32(a8 * x + a9 * y + a10 * z + a11)
-            i = end
+def _write_3(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
+    """The values at _A, _B and _C of a block to its pixels, next to each other."""
+    start = np.int64(pixel[ix(first)])
+    if np.int64(pixel[ix(first + n - 1)]) - start == n - 1:
         for k in range(n):
-            at = 3 * np.int64(pixel[ix(first + k)])
-            out[ix(at)] = b[_A + k]
-            out[ix(at + 1)] = b[_B + k]
-            out[ix(at + 2)] = b[_C + k]
+            at = 3 * (start + k)
+            out[ix(at)] = b[ix(_A + k)]
+            out[ix(at + 1)] = b[ix(_B + k)]
+            out[ix(at + 2)] = b[ix(_C + k)]
+        return
+    for k in range(n):
+        at = 3 * np.int64(pixel[ix(first + k)])
+        out[ix(at)] = b[ix(_A + k)]
+        out[ix(at + 1)] = b[ix(_B + k)]
+        out[ix(at + 2)] = b[ix(_C + k)]
 
 
 @strict
-def write_flow(
-    count: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, owner: Any, matrices: Any, camera: Any,
-    forward: bool, out: Any,
-) -> None:  # fmt: skip
-    """Motion in pixels to the next (``forward``) or previous time into ``out`` (H * W * 2).
+def _write_2(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
+    """The values at _A and _B of a block to its pixels, next to each other."""
+    start = np.int64(pixel[ix(first)])
+    if np.int64(pixel[ix(first + n - 1)]) - start == n - 1:
+        for k in range(n):
+            at = 2 * (start + k)
+            out[ix(at)] = b[ix(_A + k)]
+            out[ix(at + 1)] = b[ix(_B + k)]
+        return
+    for k in range(n):
+        at = 2 * np.int64(pixel[ix(first + k)])
+        out[ix(at)] = b[ix(_A + k)]
+        out[ix(at + 1)] = b[ix(_B + k)]
 
-    0 where there is no surface, and where the surface point is not in front of the camera at that time.
-    """
-    out[:] = np.float32(0.0)
-    column = NEXT_CAM if forward else PREVIOUS_CAM
+
+@strict
+def _write_ids(
+    first: int, n: int, pixel: Any, triangle: Any, owner: Any, draws: Any, wanted: bool, column: int, out: Any
+) -> None:
+    if not wanted:
+        return
+    last = np.int32(-1)
+    value = np.uint16(0)
+    for k in range(first, first + n):
+        if triangle[ix(k)] != last:
+            last = triangle[ix(k)]
+            value = np.uint16(draws[owner[ix(last)], column])
+        out[ix(pixel[ix(k)])] = value
+
+
+@strict
+def _find_points(first: int, n: int, px: Any, py: Any, w: Any, camera: Any, p: Any, b: Any) -> None:
+    """The surface points of a block in the camera."""
+    inverse_fx, inverse_fy = 1.0 / camera[FX], 1.0 / camera[FY]
+    cx, cy, skew = camera[CX], camera[CY], camera[SKEW]
+    for k in range(n):
+        b[ix(_U + k)] = px[ix(first + k)]
+    for k in range(n):
+        b[ix(_V + k)] = py[ix(first + k)]
+    for k in range(n):
+        p[ix(_Z + k)] = 1.0 / np.float64(w[ix(first + k)])
+    for k in range(n):
+        z = p[ix(_Z + k)]
+        ry = (np.float64(b[ix(_V + k)]) - cy) * inverse_fy
+        rx = (np.float64(b[ix(_U + k)]) - cx - skew * ry) * inverse_fx
+        p[ix(_X + k)] = rx * z
+        p[ix(_Y + k)] = ry * z
+
+
+@strict
+def _find_object_coords(first: int, n: int, triangle: Any, owner: Any, matrices: Any, p: Any, b: Any) -> None:
+    """Coordinates of a block in the frames of its objects."""
+    i = 0
+    while i < n:
+        end = _end_of_run(first + i, first + n, triangle, owner) - first
+        a = matrices[owner[triangle[first + i]], OBJ_CAM : OBJ_CAM + 12]
+        a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
+        a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
+        for k in range(i, end):
+            x, y, z = p[ix(_X + k)], p[ix(_Y + k)], p[ix(_Z + k)]
+            b[ix(_A + k)] = np.float32(a0 * x + a1 * y + a2 * z + a3)
+            b[ix(_B + k)] = np.float32(a4 * x + a5 * y + a6 * z + a7)
+            b[ix(_C + k)] = np.float32(a8 * x + a9 * y + a10 * z + a11)
+        i = end
+
+
+@strict
+def _find_flow(
+    first: int, n: int, triangle: Any, owner: Any, matrices: Any, column: int, camera: Any, p: Any, b: Any
+) -> None:
+    """Motion of a block in pixels; 0 where the surface point is not in front of the camera at that time."""
     fx, fy, cx, cy, skew = camera[FX], camera[FY], camera[CX], camera[CY], camera[SKEW]
-    inverse_fx, inverse_fy = 1.0 / fx, 1.0 / fy
-    b = np.empty(6 * _STRIDE, np.float32)
+    i = 0
+    while i < n:
+        end = _end_of_run(first + i, first + n, triangle, owner) - first
+        a = matrices[owner[triangle[first + i]], column : column + 12]
+        a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
+        a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
+        for k in range(i, end):
+            x, y, z = p[ix(_X + k)], p[ix(_Y + k)], p[ix(_Z + k)]
+            X = a0 * x + a1 * y + a2 * z + a3
+            Y = a4 * x + a5 * y + a6 * z + a7
+            Z = a8 * x + a9 * y + a10 * z + a11
+            inverse = 1.0 / max(Z, 1e-6)
+            u = (fx * X + skew * Y) * inverse + cx - np.float64(b[ix(_U + k)])
+            v = fy * Y * inverse + cy - np.float64(b[ix(_V + k)])
+            b[ix(_A + k)] = np.float32(u if Z > 1e-6 else 0.0)
+            b[ix(_B + k)] = np.float32(v if Z > 1e-6 else 0.0)
+        i = end
+
+
+DEPTH, IDS, PARTS, NORMALS, COORDS, FORWARD, BACKWARD = (1 << k for k in range(7))
+"""Bits of the passes to write."""
+
+
+@strict
+def write_labels(
+    wanted: int, count: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, owner: Any,
+    draws: Any, matrices: Any, camera: Any, depth: Any, instance: Any, part: Any, normal: Any, coords: Any,
+    forward: Any, backward: Any,
+) -> None:  # fmt: skip
+    """Write the passes ``wanted`` of the first ``count`` fragments to their pixels; others keep what they hold.
+
+    ``depth`` (H * W) z-depth in metres, ``instance`` and ``part`` (H * W) ids, ``normal`` (H * W * 3) unit normals,
+    ``coords`` (H * W * 3) metres in the object's frame after scale, ``forward`` and ``backward`` (H * W * 2) motion in
+    pixels to the next and to the previous time, 0 where the point is not in front of the camera then.
+    """
+    p = np.empty(3 * _STRIDE)
+    b = np.empty(5 * _STRIDE, np.float32)
     for first in range(0, count, BLOCK):
         n = min(BLOCK, count - first)
-        _load(first, n, px, py, w, b)
-        i = 0
-        while i < n:
-            end = _end_of_run(first + i, first + n, triangle, owner) - first
-            a = matrices[owner[triangle[first + i]], column : column + 12]
-            a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
-            a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
-            for k in range(i, end):
-                u0, v0 = np.float64(b[ix(_X + k)]), np.float64(b[ix(_Y + k)])
-                z = 1.0 / np.float64(b[ix(_W + k)])
-                ry = (v0 - cy) * inverse_fy
-                rx = (u0 - cx - skew * ry) * inverse_fx
-                x, y = rx * z, ry * z
-                X = a0 * x + a1 * y + a2 * z + a3
-                Y = a4 * x + a5 * y + a6 * z + a7
-                Z = a8 * x + a9 * y + a10 * z + a11
-                inverse = 1.0 / max(Z, 1e-6)
-                u = (fx * X + skew * Y) * inverse + cx
-                v = fy * Y * inverse + cy
-                b[ix(_A + k)] = np.float32(u - u0 if Z > 1e-6 else 0.0)
-                b[ix(_B + k)] = np.float32(v - v0 if Z > 1e-6 else 0.0)
-            i = end
-        for k in range(n):
-            at = 2 * np.int64(pixel[ix(first + k)])
-            out[ix(at)] = b[_A + k]
-            out[ix(at + 1)] = b[_B + k]
+        _write_ids(first, n, pixel, triangle, owner, draws, wanted & IDS != 0, INSTANCE, instance)
+        _write_ids(first, n, pixel, triangle, owner, draws, wanted & PARTS != 0, PART, part)
+        if wanted & NORMALS:
+            for k in range(n):
+                b[ix(_A + k)] = nx[ix(first + k)]
+            for k in range(n):
+                b[ix(_B + k)] = ny[ix(first + k)]
+            for k in range(n):
+                b[ix(_C + k)] = nz[ix(first + k)]
+            _write_3(first, n, pixel, b, normal)
+        if wanted & (DEPTH | COORDS | FORWARD | BACKWARD) == 0:
+            continue
+        _find_points(first, n, px, py, w, camera, p, b)
+        if wanted & DEPTH:
+            for k in range(n):
+                depth[ix(pixel[ix(first + k)])] = np.float32(p[ix(_Z + k)])
+        if wanted & COORDS:
+            _find_object_coords(first, n, triangle, owner, matrices, p, b)
+            _write_3(first, n, pixel, b, coords)
+        if wanted & FORWARD:
+            _find_flow(first, n, triangle, owner, matrices, NEXT_CAM, camera, p, b)
+            _write_2(first, n, pixel, b, forward)
+        if wanted & BACKWARD:
+            _find_flow(first, n, triangle, owner, matrices, PREVIOUS_CAM, camera, p, b)
+            _write_2(first, n, pixel, b, backward)

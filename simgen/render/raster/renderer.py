@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from simgen.assets.asset import Material, Mesh, Texture
 from simgen.errors import RenderError, near_match
 from simgen.render.base import PASSES, Buffers, Camera, Drawable, Environment, Neighbour, Snapshot
-from simgen.render.raster import fragments, layout
+from simgen.render.raster import fragments, labels, layout
 from simgen.render.raster.antialias import sample_pattern
 from simgen.render.raster.environment import Environments
 from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.jit import is_cached
-from simgen.render.raster.labels import write_depth, write_flow, write_ids, write_normals, write_object_coords
+from simgen.render.raster.labels import write_labels
 from simgen.render.raster.lighting import shade_image
 from simgen.render.raster.scene import Residents
 from simgen.render.raster.scratch import Scratch
@@ -25,6 +25,11 @@ from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 from simgen.scene.record import LightRecord
 
 _CHANNELS = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
+_BITS = {
+    "depth": labels.DEPTH, "instance": labels.IDS, "part": labels.PARTS, "normal": labels.NORMALS,
+    "object_coords": labels.COORDS, "flow_forward": labels.FORWARD, "flow_backward": labels.BACKWARD,
+}  # fmt: skip
+_NO_IDS, _NO_VALUES = np.zeros(0, np.uint16), np.zeros(0, np.float32)
 _CENTRE = np.zeros((1, 2))
 
 
@@ -138,19 +143,26 @@ class RasterRenderer:
 def _write_labels(snapshot: Snapshot, placed: Placed, seen: Fragments, out: dict[str, NDArray[Any]]) -> None:
     """Write every pass but rgb."""
     tables, count = placed.tables, seen.count
-    if "depth" in out:
-        write_depth(count, seen.pixel, seen.w, out["depth"])
-    for column, name in enumerate(("instance", "part")):
-        if name in out:
-            write_ids(count, seen.pixel, seen.triangle, seen.owner, tables.draws, column, out[name])
-    if "normal" in out:
-        write_normals(count, seen.pixel, seen.nx, seen.ny, seen.nz, out["normal"])
-    where = (seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.owner, tables.matrices, tables.camera)
-    if "object_coords" in out:
-        write_object_coords(count, *where, out["object_coords"])
-    for name, neighbour in (("flow_forward", snapshot.next), ("flow_backward", snapshot.previous)):
-        if name in out:
-            write_flow(count if neighbour is not None else 0, *where, name == "flow_forward", out[name])
+    wanted = 0
+    images: list[NDArray[Any]] = []
+    for name, bit in _BITS.items():
+        image = out.get(name)
+        if image is None:
+            images.append(_NO_IDS if name in ("instance", "part") else _NO_VALUES)
+            continue
+        images.append(image)
+        if count < snapshot.camera.width * snapshot.camera.height:
+            image.fill(0)
+        if (name == "flow_forward" and snapshot.next is None) or (
+            name == "flow_backward" and snapshot.previous is None
+        ):
+            image.fill(0)
+            continue
+        wanted |= bit
+    write_labels(
+        wanted, count, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz, seen.owner,
+        tables.draws, tables.matrices, tables.camera, *images,
+    )  # fmt: skip
 
 
 def warm_up(on_compile: Callable[[], None] | None = None) -> None:

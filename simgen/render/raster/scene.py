@@ -31,23 +31,36 @@ class Tables:
     camera: Array  # (CAMERA_REALS,) float64
     textures: Array  # (T, TEXTURE_INTS) int32, T >= 1
     bounds: NDArray[np.float64]  # (M, 2, 3), of the mesh before scale
+    extremes: NDArray[np.float64]  # (M, DIRECTIONS, 3), outermost vertices of the mesh before scale
     vertex_count: int
     face_count: int
 
 
 @dataclass(frozen=True)
 class MeshFacts:
-    """What is found out once about a mesh: whether it is closed, and the corners (2, 3) of the box around it."""
+    """What is found out once about a mesh.
+
+    Whether it is closed, the corners ``bounds`` (2, 3) of the box around it, and ``extremes`` (DIRECTIONS, 3), the
+    vertex farthest in each of the directions to the corners, edges and sides of a cube.
+    """
 
     closed: bool
     bounds: NDArray[np.float64]
+    extremes: NDArray[np.float64]
+
+
+_TOWARDS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)])
+DIRECTIONS = len(_TOWARDS)
 
 
 def mesh_facts(mesh: Mesh) -> MeshFacts:
-    """Facts about a mesh; vertices that are not finite do not count for the box."""
+    """Facts about a mesh; vertices that are not finite do not count for its extent."""
     finite = mesh.vertices[np.isfinite(mesh.vertices).all(1)].astype(np.float64)
-    bounds = np.stack([finite.min(0), finite.max(0)]) if len(finite) else np.zeros((2, 3))
-    return MeshFacts(is_closed(mesh), bounds)
+    if not len(finite):
+        return MeshFacts(is_closed(mesh), np.zeros((2, 3)), np.zeros((DIRECTIONS, 3)))
+    bounds = np.stack([finite.min(0), finite.max(0)])
+    extremes = np.stack([finite[np.argmax(finite @ direction)] for direction in _TOWARDS])
+    return MeshFacts(is_closed(mesh), bounds, extremes)
 
 
 def is_closed(mesh: Mesh) -> bool:
@@ -180,6 +193,7 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     scales = np.ones((count, 3))
     tiles = np.ones(count)
     bounds = np.zeros((count, 2, 3))
+    extremes = np.zeros((count, DIRECTIONS, 3))
     rows: list[NDArray[np.int32]] = []
     known: dict[str, int] = {}
     residents.begin()
@@ -197,6 +211,7 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     for m, d in enumerate(drawables):
         vertex, face, color, facts = residents.mesh(d.mesh)
         bounds[m] = facts.bounds
+        extremes[m] = facts.extremes
         material = d.material
         row = draws[m]
         row[L.FIRST_IN_POOL], row[L.VERTICES] = vertex, len(d.mesh.vertices)
@@ -237,7 +252,8 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
         matrices,
     )
     textures = np.stack(rows) if rows else np.zeros((1, L.TEXTURE_INTS), np.int32)
-    return Tables(draws, reals, matrices, scales, tiles, camera_reals(snapshot), textures, bounds, vertices, faces)
+    camera = camera_reals(snapshot)
+    return Tables(draws, reals, matrices, scales, tiles, camera, textures, bounds, extremes, vertices, faces)
 
 
 def _projection(drawable: Drawable) -> int:

@@ -50,10 +50,14 @@ _1 = np.float32(1.0)
 
 @dataclass(eq=False)
 class Caster:
-    """A drawable's bounds in the camera frame: the corners of its box (8, 3), and the normal of a flat one."""
+    """A drawable's bounds in the camera frame.
+
+    ``corners`` (8, 3) of its box, ``extremes`` (n, 3) some of its outermost vertices, and the normal of a flat one.
+    """
 
     index: int
     corners: NDArray[np.float64]
+    extremes: NDArray[np.float64]
     normal: NDArray[np.float64] | None
 
 
@@ -61,21 +65,20 @@ def find_casters(tables: Tables) -> list[Caster]:
     """The drawables of a scene as casters of shadows."""
     out = []
     pick = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
-    for m in range(len(tables.draws)):
-        if tables.draws[m, FACES] == 0:
-            continue
-        M = tables.matrices[m, CAM_MESH : CAM_MESH + 12].reshape(3, 4)
-        bounds = tables.bounds[m]
-        extent = bounds[1] - bounds[0]
-        corners = np.stack([bounds[pick[:, a], a] for a in range(3)], 1) @ M[:, :3].T + M[:, 3]
-        thin = int(np.argmin(extent))
+    matrices = tables.matrices[:, CAM_MESH : CAM_MESH + 12].reshape(-1, 3, 4)
+    turned, moved = matrices[:, :, :3].transpose(0, 2, 1), matrices[:, None, :, 3]
+    corners = tables.bounds[:, pick, np.arange(3)] @ turned + moved
+    extremes = tables.extremes @ turned + moved
+    extents = tables.bounds[:, 1] - tables.bounds[:, 0]
+    thin = extents.min(1) <= 1e-4 * extents.max(1)
+    for m in np.flatnonzero(tables.draws[:, FACES] > 0):
         normal = None
-        if extent[thin] <= 1e-4 * extent.max():
-            others = M[:, [a for a in range(3) if a != thin]]
-            normal = np.cross(others[:, 0], others[:, 1])
+        if thin[m]:
+            across = [matrices[m, :, a] for a in range(3) if a != int(np.argmin(extents[m]))]
+            normal = np.cross(across[0], across[1])
             length = np.linalg.norm(normal)
             normal = normal / length if length > 0 else None
-        out.append(Caster(m, corners, normal))
+        out.append(Caster(int(m), corners[m], extremes[m], normal))
     return out
 
 
@@ -98,14 +101,18 @@ def choose_lights(lights: NDArray[np.float32], centre: NDArray[np.float64]) -> l
 def select_casters(
     casters: list[Caster], position: NDArray[np.float64] | None, travel: NDArray[np.float64]
 ) -> list[Caster]:
-    """The drawables that can shadow another one: all but flat ones with the light and everything else on one side."""
+    """The drawables that can shadow another one: all but flat ones with the light and everything else on one side.
+
+    How far others reach is taken from their vertices: corners of a tilted box stick out of the ground that what it
+    holds stands on.
+    """
     out = []
     for caster in casters:
         if caster.normal is not None:
             point = caster.corners.mean(0)
             light = -travel @ caster.normal if position is None else (position - point) @ caster.normal
             side = 1.0 if light > 0 else -1.0
-            others = [c.corners for c in casters if c is not caster]
+            others = [c.extremes for c in casters if c is not caster]
             if not others:
                 continue
             heights = (np.concatenate(others) - point) @ caster.normal * side

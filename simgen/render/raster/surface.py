@@ -13,32 +13,16 @@ import numpy as np
 
 from simgen.render.raster.jit import ix, strict
 from simgen.render.raster.layout import (
-    BITANGENT,
-    CAM_OBJ,
-    COLORS_IN_POOL,
     CX,
     CY,
     FACE_N,
     FACES,
-    FACES_IN_POOL,
     FIRST_FACE,
-    FIRST_IN_POOL,
-    FIRST_VERTEX,
     FX,
     FY,
-    NEAR,
-    NORMAL_MAP,
-    PLACED,
     PLANE_NX,
-    PLANE_R,
-    PLANE_U,
-    PLANE_V,
-    PLANE_W,
-    PROJECTION,
     SKEW,
-    TANGENT,
     TRIANGLE,
-    VERTEX,
     X0,
     Y0,
 )
@@ -69,30 +53,50 @@ def collect(
     fragments = 0
     seen = 0
     for y in range(height):
+        row = y * width
+        empty = 0
+        for x in range(width):
+            nothing = key_triangle(keys[ix(row + x)]) == np.uint32(EMPTY)
+            background[ix(row + x)] = np.float32(1.0) if nothing else np.float32(0.0)
+            empty += 1 if nothing else 0
+        if empty == 0:
+            for x in range(width):
+                pixel[ix(fragments + x)] = row + x
+            for x in range(width):
+                px[ix(fragments + x)] = np.float32(x)
+            for x in range(width):
+                py[ix(fragments + x)] = np.float32(y)
+                weight[ix(fragments + x)] = np.float32(1.0)
+            for x in range(width):
+                w[ix(fragments + x)] = key_w(keys[ix(row + x)])
         last = np.uint32(EMPTY)
         number = -1
         for x in range(width):
-            key = keys[y * width + x]
+            key = keys[ix(row + x)]
             t = key_triangle(key)
-            if t == np.uint32(EMPTY):
-                background[y * width + x] = np.float32(1.0)
-                continue
-            background[y * width + x] = np.float32(0.0)
-            weight[fragments] = np.float32(1.0)
             if t != last:
                 last = t
-                number = remap[t]
-                if number < 0:
-                    number = seen
-                    remap[t] = seen
-                    visible[seen] = t
-                    seen += 1
-            pixel[fragments] = y * width + x
-            triangle[fragments] = number
-            px[fragments] = x
-            py[fragments] = y
-            w[fragments] = key_w(key)
-            fragments += 1
+                if t == np.uint32(EMPTY):
+                    number = -1
+                else:
+                    number = remap[ix(t)]
+                    if number < 0:
+                        number = seen
+                        remap[ix(t)] = seen
+                        visible[ix(seen)] = t
+                        seen += 1
+            if empty == 0:
+                triangle[ix(fragments + x)] = number
+            elif number >= 0:
+                pixel[ix(fragments)] = row + x
+                triangle[ix(fragments)] = number
+                px[ix(fragments)] = x
+                py[ix(fragments)] = y
+                w[ix(fragments)] = key_w(key)
+                weight[ix(fragments)] = np.float32(1.0)
+                fragments += 1
+        if empty == 0:
+            fragments += width
     return fragments, seen
 
 
@@ -127,158 +131,23 @@ def box_coordinates(x: float, y: float, z: float, axis: int, positive: bool) -> 
 
 @strict
 def _finite(value: float) -> Any:
+    """``value`` as float32, 0 where that would be infinite or not a number."""
     return np.float32(value) if abs(value) < 1e30 else np.float32(0.0)
+
+
+@strict
+def plane_steps(a: float, b: float, c: float, r0: float, r1: float, r2: float, r3: float, r4: float) -> Any:
+    """The plane (a, b, c) . ray as its value at the origin, its step in x and its step in y.
+
+    The ray is (``r0``, ``r1``, 1) at the origin and grows by (``r2``, 0) a column and (``r3``, ``r4``) a row.
+    """
+    return _finite(a * r0 + b * r1 + c), _finite(a * r2), _finite(a * r3 + b * r4)
 
 
 @strict
 def _store_plane(planes: Any, at: int, a: float, b: float, c: float, rays: Any) -> None:
     """Store the plane of (a, b, c) . ray as value at the origin, step in x, step in y."""
-    planes[at] = _finite(a * rays[0] + b * rays[1] + c)
-    planes[at + 1] = _finite(a * rays[2])
-    planes[at + 2] = _finite(a * rays[3] + b * rays[4])
-
-
-@strict
-def set_up_triangles(
-    visible: Any, count: int, draws: Any, matrices: Any, scales: Any, tiles: Any, camera: Any, placed: Any, faces: Any,
-    vertices: Any, colors: Any, size: Any, planes: Any, owner: Any,
-) -> None:  # fmt: skip
-    """Attribute planes of the triangles seen into ``planes`` (flat, TRIANGLE each); ``owner`` takes the drawables."""
-    uv = np.zeros((3, 2))
-    normal = np.zeros((3, 3))
-    P = np.zeros((3, 3))
-    O = np.zeros((3, 3))  # noqa: E741
-    rows = np.zeros((3, 3))
-    rays = np.zeros(5)
-    g = np.zeros(3)
-    corner = np.zeros(3, np.int64)
-    for n in range(count):
-        t = np.int64(visible[n])
-        m = find_drawable(draws, t)
-        owner[n] = m
-        base = n * TRIANGLE
-        face = 3 * (draws[m, FACES_IN_POOL] + t - draws[m, FIRST_FACE])
-        for k in range(3):
-            v = faces[face + k]
-            corner[k] = draws[m, FIRST_IN_POOL] + v
-            at = (draws[m, FIRST_VERTEX] + v) * PLACED
-            P[k, 0], P[k, 1], P[k, 2] = placed[at], placed[at + 1], placed[at + 2]
-            for c in range(3):
-                O[k, c] = np.float64(vertices[corner[k] * VERTEX + c]) * scales[m, c]
-        # The origin of the planes: the first corner, if it is in front, moved into the image.
-        first = (draws[m, FIRST_VERTEX] + faces[face]) * PLACED
-        ox, oy = 0.5 * size[0], 0.5 * size[1]
-        if P[0, 2] >= camera[NEAR]:
-            ox, oy = placed[first + 3], placed[first + 4]
-        ox = np.floor(min(max(ox, 0.0), size[0]))
-        oy = np.floor(min(max(oy, 0.0), size[1]))
-        planes[base + X0] = ox
-        planes[base + Y0] = oy
-        rays[1] = (oy - camera[CY]) / camera[FY]
-        rays[0] = (ox - camera[CX] - camera[SKEW] * rays[1]) / camera[FX]
-        rays[2] = 1.0 / camera[FX]
-        rays[3] = -camera[SKEW] / (camera[FX] * camera[FY])
-        rays[4] = 1.0 / camera[FY]
-        # Rows of the inverse of the matrix of corners: barycentric coordinate / z = row . ray (Olano and Greer 1997).
-        for k in range(3):
-            a, b = (k + 1) % 3, (k + 2) % 3
-            rows[k, 0] = P[a, 1] * P[b, 2] - P[a, 2] * P[b, 1]
-            rows[k, 1] = P[a, 2] * P[b, 0] - P[a, 0] * P[b, 2]
-            rows[k, 2] = P[a, 0] * P[b, 1] - P[a, 1] * P[b, 0]
-        ax, ay, az = P[1, 0] - P[0, 0], P[1, 1] - P[0, 1], P[1, 2] - P[0, 2]
-        bx, by, bz = P[2, 0] - P[0, 0], P[2, 1] - P[0, 1], P[2, 2] - P[0, 2]
-        nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-        d = nx * P[0, 0] + ny * P[0, 1] + nz * P[0, 2]
-        for k in range(3):
-            for c in range(3):
-                rows[k, c] /= d
-        _store_plane(planes, base + PLANE_W, nx / d, ny / d, nz / d, rays)
-        length = np.sqrt(nx * nx + ny * ny + nz * nz)
-        facing = -1.0 if d > 0.0 else 1.0
-        if length > 0.0:
-            g[0], g[1], g[2] = facing * nx / length, facing * ny / length, facing * nz / length
-        else:
-            g[0], g[1], g[2] = 0.0, 0.0, -1.0
-        for c in range(3):
-            planes[base + FACE_N + c] = g[c]
-        # Vertex normals: by the inverse transpose of the scale, then the rotation.
-        for k in range(3):
-            x = np.float64(vertices[corner[k] * VERTEX + 3]) / scales[m, 0]
-            y = np.float64(vertices[corner[k] * VERTEX + 4]) / scales[m, 1]
-            z = np.float64(vertices[corner[k] * VERTEX + 5]) / scales[m, 2]
-            length = np.sqrt(x * x + y * y + z * z)
-            for c in range(3):
-                row = CAM_OBJ + 4 * c
-                if length > 0.0 and length < np.inf:
-                    value = matrices[m, row] * x + matrices[m, row + 1] * y + matrices[m, row + 2] * z
-                    normal[k, c] = value / length
-                else:
-                    normal[k, c] = g[c]
-        for c in range(3):
-            _store_plane(
-                planes, base + PLANE_NX + 3 * c,
-                rows[0, 0] * normal[0, c] + rows[1, 0] * normal[1, c] + rows[2, 0] * normal[2, c],
-                rows[0, 1] * normal[0, c] + rows[1, 1] * normal[1, c] + rows[2, 1] * normal[2, c],
-                rows[0, 2] * normal[0, c] + rows[1, 2] * normal[1, c] + rows[2, 2] * normal[2, c],
-                rays,
-            )  # fmt: skip
-        for k in range(3):
-            uv[k, 0] = np.float64(vertices[corner[k] * VERTEX + 6])
-            uv[k, 1] = np.float64(vertices[corner[k] * VERTEX + 7])
-        if draws[m, PROJECTION] == 2:
-            ux, uy, uz = O[1, 0] - O[0, 0], O[1, 1] - O[0, 1], O[1, 2] - O[0, 2]
-            vx, vy, vz = O[2, 0] - O[0, 0], O[2, 1] - O[0, 1], O[2, 2] - O[0, 2]
-            fx, fy, fz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-            if abs(fz) >= abs(fx) and abs(fz) >= abs(fy):
-                axis, positive = 2, fz > 0.0
-            elif abs(fx) >= abs(fy):
-                axis, positive = 0, fx > 0.0
-            else:
-                axis, positive = 1, fy > 0.0
-            for k in range(3):
-                uv[k, 0], uv[k, 1] = box_coordinates(
-                    O[k, 0] / tiles[m], O[k, 1] / tiles[m], O[k, 2] / tiles[m], axis, positive
-                )
-        # Whole repeats are taken off: small numbers keep their digits.
-        for c in range(2):
-            shift = np.floor(min(uv[0, c], uv[1, c], uv[2, c]))
-            _store_plane(
-                planes, base + (PLANE_U if c == 0 else PLANE_V),
-                rows[0, 0] * (uv[0, c] - shift) + rows[1, 0] * (uv[1, c] - shift) + rows[2, 0] * (uv[2, c] - shift),
-                rows[0, 1] * (uv[0, c] - shift) + rows[1, 1] * (uv[1, c] - shift) + rows[2, 1] * (uv[2, c] - shift),
-                rows[0, 2] * (uv[0, c] - shift) + rows[1, 2] * (uv[1, c] - shift) + rows[2, 2] * (uv[2, c] - shift),
-                rays,
-            )  # fmt: skip
-        if draws[m, COLORS_IN_POOL] >= 0:
-            for c in range(3):
-                p = np.float64(colors[4 * (draws[m, COLORS_IN_POOL] + faces[face]) + c])
-                q = np.float64(colors[4 * (draws[m, COLORS_IN_POOL] + faces[face + 1]) + c])
-                r = np.float64(colors[4 * (draws[m, COLORS_IN_POOL] + faces[face + 2]) + c])
-                _store_plane(
-                    planes, base + PLANE_R + 3 * c,
-                    rows[0, 0] * p + rows[1, 0] * q + rows[2, 0] * r,
-                    rows[0, 1] * p + rows[1, 1] * q + rows[2, 1] * r,
-                    rows[0, 2] * p + rows[1, 2] * q + rows[2, 2] * r,
-                    rays,
-                )  # fmt: skip
-        if draws[m, NORMAL_MAP] >= 0:
-            # Directions in which u and v grow, for tangent-space normals.
-            u1, v1 = uv[1, 0] - uv[0, 0], uv[1, 1] - uv[0, 1]
-            u2, v2 = uv[2, 0] - uv[0, 0], uv[2, 1] - uv[0, 1]
-            r = u1 * v2 - u2 * v1
-            tx, ty, tz = ax * v2 - bx * v1, ay * v2 - by * v1, az * v2 - bz * v1
-            sx, sy, sz = bx * u1 - ax * u2, by * u1 - ay * u2, bz * u1 - az * u2
-            sign = 1.0 if r > 0.0 else -1.0
-            length = np.sqrt(tx * tx + ty * ty + tz * tz)
-            scale = sign / length if length > 0.0 else 0.0
-            planes[base + TANGENT] = _finite(tx * scale)
-            planes[base + TANGENT + 1] = _finite(ty * scale)
-            planes[base + TANGENT + 2] = _finite(tz * scale)
-            length = np.sqrt(sx * sx + sy * sy + sz * sz)
-            scale = sign / length if length > 0.0 else 0.0
-            planes[base + BITANGENT] = _finite(sx * scale)
-            planes[base + BITANGENT + 1] = _finite(sy * scale)
-            planes[base + BITANGENT + 2] = _finite(sz * scale)
+    planes[at], planes[at + 1], planes[at + 2] = plane_steps(a, b, c, rays[0], rays[1], rays[2], rays[3], rays[4])
 
 
 NORMAL_BLOCK = 2048

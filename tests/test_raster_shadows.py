@@ -1,0 +1,92 @@
+"""Soft shadows of the rasterizer against visibility by ray casting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from raster_scenes import BLACK, box, camera, draw, pose, quad, snapshot
+
+from simgen.assets.asset import Material
+from simgen.render.raster import RasterRenderer
+from simgen.render.raycast import occluded, ray_scene
+from simgen.scene.record import LightRecord
+
+LAMBERT = Material(base_color=(1.0, 1.0, 1.0, 1.0), roughness=1.0)
+TABLE, FLOOR = 1, 2
+
+
+@pytest.fixture(scope="module")
+def room():
+    """A box of 12 cm on a table of 0.74 m above a floor of 7 m, everything Lambertian."""
+    return [
+        draw(quad("floor", 3.5), pose((0, 0, -0.74)), FLOOR, LAMBERT),
+        draw(box("table", (0.65, 0.45, 0.37)), pose((0, 0, -0.37)), TABLE, LAMBERT),
+        draw(box("box", (0.06, 0.06, 0.06)), pose((0, 0, 0.06)), 3, LAMBERT),
+    ]
+
+
+def lamp(position, side) -> LightRecord:
+    """A square lamp that shines at the middle of the table."""
+    towards = -np.asarray(position, float)
+    return LightRecord("area", intensity=1 / side**2, position=position, direction=tuple(towards), extent=(side, side))
+
+
+def seen_share(snap, points, light, per_side=12) -> np.ndarray:
+    """Share of a square lamp that each point sees, by ray casting."""
+    d = np.asarray(light.direction) / np.linalg.norm(light.direction)
+    across = np.cross([0.0, 0.0, 1.0], d)
+    across = across / np.linalg.norm(across) if np.linalg.norm(across) > 1e-6 else np.array([1.0, 0.0, 0.0])
+    up = np.cross(d, across)
+    s = ((np.arange(per_side) + 0.5) / per_side - 0.5) * light.extent[0]
+    u, v = np.meshgrid(s, s)
+    targets = np.asarray(light.position) + u.reshape(-1, 1) * across + v.reshape(-1, 1) * up
+    rays = targets[None] - points[:, None]
+    origins = np.broadcast_to(points[:, None], rays.shape)
+    hidden = occluded(ray_scene(snap), origins.reshape(-1, 3), rays.reshape(-1, 3), t_max=1.0)
+    return 1 - hidden.reshape(len(points), -1).mean(1)
+
+
+def measured_share(renderer, snap, bare):
+    """Light on the table with the box over the light on the table alone, where the box is not in the picture."""
+    images = renderer.render([snap], ["rgb", "instance", "depth"]).images
+    alone = renderer.render([bare], ["rgb"]).images["rgb"][0, ..., 1]
+    table = (images["instance"][0] == TABLE) & (alone > 0)
+    v, u = np.nonzero(table)
+    K, T = snap.camera.K, snap.camera.T_world_cam
+    z = images["depth"][0][table].astype(np.float64)
+    points = np.stack([(u - K[0, 2]) / K[0, 0] * z, (v - K[1, 2]) / K[1, 1] * z, z], 1) @ T[:3, :3].T + T[:3, 3]
+    top = np.abs(points[:, 2]) < 1e-4
+    share = images["rgb"][0, ..., 1][table] / alone[table]
+    return points[top] + [0, 0, 1e-4], share[top]
+
+
+@pytest.mark.parametrize("side", [0.03, 0.12, 0.4])
+@pytest.mark.parametrize("position", [(0.0, 0.0, 1.4), (0.7, -0.5, 1.1)])
+def test_soft_shadows_agree_with_ray_casting(room, side, position):
+    light = lamp(position, side)
+    cam = camera((0.1, -0.5, 0.55), (0, 0, 0), 160, 120, 0.9)
+    snap = snapshot(room, cam, [light], BLACK)
+    renderer = RasterRenderer(samples=1)
+    points, share = measured_share(renderer, snap, snapshot(room[:2], cam, [light], BLACK))
+    assert len(points) > 5000
+    expected = seen_share(snap, points, light)
+    error = np.abs(share - expected)
+    # The lamp counts as a disc of its area, and penumbrae are those of the blockers' mean distance.
+    assert error.mean() < 0.02
+    assert (error > 0.35).mean() < 0.01
+    lit, dark = expected == 1, expected == 0
+    assert (share[lit] > 0.9).mean() > 0.98
+    if dark.sum() > 100:
+        assert share[dark].mean() < 0.05
+
+
+@pytest.mark.parametrize("side", [0.03, 0.4])
+def test_shadows_touch_what_casts_them(room, side):
+    # Away from the lamp, the table is dark right from the foot of the box.
+    light = lamp((0.7, 0.0, 0.7), side)
+    cam = camera((-0.25, -0.25, 0.3), (-0.08, 0, 0), 200, 150, 0.7)
+    snap = snapshot(room, cam, [light], BLACK)
+    points, share = measured_share(RasterRenderer(samples=1), snap, snapshot(room[:2], cam, [light], BLACK))
+    foot = (points[:, 0] < -0.0605) & (points[:, 0] > -0.075) & (np.abs(points[:, 1]) < 0.045)
+    assert foot.sum() > 50
+    assert share[foot].max() < 0.15
