@@ -50,14 +50,26 @@ def expected() -> dict[str, np.ndarray]:
     return RasterRenderer(shadow_size=SHADOW_SIZE).render(snapshots(), [*LABELS, "rgb"]).images
 
 
-def test_labels_agree_with_the_cpu(simulated, expected):
+def check_labels(images: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
     for name in ("instance", "part"):
         for k in range(len(SEEN)):
-            assert (simulated[f"batch/{name}"][k] == expected[name][k]).mean() >= 0.999
-    same = simulated["batch/instance"] == expected["instance"]
-    np.testing.assert_allclose(simulated["batch/depth"][same], expected["depth"][same], rtol=1e-5)
+            assert (images[name][k] == expected[name][k]).mean() >= 0.999
+    same = images["instance"] == expected["instance"]
+    np.testing.assert_allclose(images["depth"][same], expected["depth"][same], rtol=1e-5)
     for name, tolerance in (("normal", 1e-4), ("object_coords", 1e-5), ("flow_forward", 1e-3), ("flow_backward", 1e-3)):
-        assert np.abs(simulated[f"batch/{name}"] - expected[name])[same].max() < tolerance
+        assert np.abs(images[name] - expected[name])[same].max() < tolerance
+
+
+def check_colour(rgb: np.ndarray, expected: np.ndarray) -> None:
+    """With shadow maps, which the CPU interpolates where two neighbours agree."""
+    difference = np.abs(rgb - expected).max(-1) / (0.05 + expected.max(-1))
+    assert difference.mean() < 2e-3
+    assert (difference < 0.01).mean() > 0.95
+    assert difference.max() < 0.15
+
+
+def test_labels_agree_with_the_cpu(simulated, expected):
+    check_labels({name: simulated[f"batch/{name}"] for name in LABELS}, expected)
     # The scenes show what they are for.
     assert set(np.unique(expected["instance"][0])) == {0, 1, 2, 4}
     assert np.abs(expected["flow_forward"][0]).max() > 0.2
@@ -83,11 +95,7 @@ def test_colour_without_shadow_maps_agrees_with_the_cpu(simulated):
 
 
 def test_colour_with_shadow_maps_agrees_with_the_cpu(simulated, expected):
-    rgb = expected["rgb"]
-    difference = np.abs(simulated["batch/rgb"] - rgb).max(-1) / (0.05 + rgb.max(-1))
-    assert difference.mean() < 2e-3
-    assert (difference < 0.01).mean() > 0.95
-    assert difference.max() < 0.15
+    check_colour(simulated["batch/rgb"], expected["rgb"])
     # Shadows are there to be seen.
     lost = simulated["flat/rgb"][0].mean(-1) - simulated["batch/rgb"][0].mean(-1)
     assert lost.max() > 0.05
@@ -145,3 +153,21 @@ def test_kernels_compile_for_a_device(facts):
         pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
     assert json.loads(done.stdout)["compiled"] == len(facts["signatures"]) >= 15
+
+
+def test_a_device_agrees_with_the_cpu(expected):
+    if default_device() == "cpu":
+        pytest.skip("there is no CUDA device here, or numba-cuda is not installed")
+    from simgen.render.cuda import CudaRenderer
+
+    renderer = CudaRenderer(default_device(), shadow_size=SHADOW_SIZE)
+    buffers = renderer.render_on_device(snapshots(), [*LABELS, "rgb"])
+    images = buffers.to_host().images
+    check_labels(images, expected)
+    check_colour(images["rgb"], expected["rgb"])
+    again = renderer.render(snapshots(), [*LABELS, "rgb"]).images
+    for name, image in images.items():
+        np.testing.assert_array_equal(again[name], image)
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        np.testing.assert_array_equal(buffers.tensors()["depth"].cpu().numpy(), images["depth"])

@@ -121,7 +121,7 @@ def _entries(args: argparse.Namespace) -> dict[str, str]:
         return dict(FACTORS)
     if args.what == "renderers":
         return {
-            "raster": "our own compute rasterizer and shader; the default",
+            "raster": "our own compute rasterizer and shader, on the CPU or a CUDA device; the default",
             "tiny": "PyBullet's TinyRenderer, the reference: colour, depth and ids",
         }
     from simgen.assets.library import Library, search_paths

@@ -73,7 +73,8 @@ def draw(
     """Draw all drawables into the ``keys`` of their ``views``."""
     table, offsets = memory.put("views", views), memory.put("offsets", samples)
     shares = 16 if SIMULATED else 4096
-    launch(visibility.empty, len(views) * shares, keys, table, drawn.cameras, len(samples), len(views) * shares)
+    count = len(views) * shares
+    launch(visibility.empty, count, keys, table, drawn.cameras, len(samples), shares, count)
     listed = memory.get("listed", np.int32, 2 * LISTED)[: 2 * LISTED].reshape(LISTED, 2)
     number = memory.put("number", np.zeros(1, np.int32))
     launch(

@@ -302,14 +302,14 @@ def empty_key(camera: Any) -> Any:
 
 
 @kernel
-def empty(keys: Any, views: Any, cameras: Any, samples: int, count: int) -> None:
-    """A thread per view and share of its samples: no triangle, at the far plane."""
+def empty(keys: Any, views: Any, cameras: Any, samples: int, shares: int, count: int) -> None:
+    """``shares`` threads a view: no triangle at any sample, at the far plane."""
     i = cuda.grid(1)
     if i < count:
-        view, first = i % len(views), i // len(views)
-        total = views[view, WIDTH] * views[view, HEIGHT] * samples
-        for k in range(first, total, count // len(views)):
-            keys[views[view, START] + k] = empty_key(cameras[view])
+        view = i // shares
+        key = empty_key(cameras[view])
+        for k in range(i % shares, views[view, WIDTH] * views[view, HEIGHT] * samples, shares):
+            keys[views[view, START] + k] = key
 
 
 @kernel
