@@ -29,7 +29,10 @@ def box_corners(objects: ObjectTable) -> NDArray[np.float64]:
 
 
 def box_pixels(frame: Frame) -> NDArray[np.float64]:
-    """Where the lens puts ``box_corners`` (K, 8, 2), in pixels; NaN behind the camera."""
+    """Where the lens puts ``box_corners`` (K, 8, 2), in pixels; NaN behind the camera.
+
+    They are where the poses at the time of the frame put them: under a rolling shutter, right in its middle row only.
+    """
     corners = box_corners(frame.objects)
     coefficients = frame.distortion[: len(COEFFICIENTS[frame.distortion_model])]
     pixels = project(corners.reshape(-1, 3), frame.K, coefficients, frame.distortion_model)  # type: ignore[arg-type]
