@@ -29,8 +29,8 @@ def point_cloud(frame: Frame, world: bool = False, measured: bool = False) -> Po
     """The surface points that the pixels of ``frame`` see, in the camera frame or the ``world``, row by row.
 
     ``measured`` takes the depth sensor's depth instead of the exact one. Under a rolling shutter each row of points is
-    in the camera frame of its own time, and in the ``world`` as if the camera had stood still meanwhile. Raises KeyError
-    when the frame lacks the pass.
+    in the camera frame of its own time, and in the ``world`` as if the camera had stood still meanwhile. Raises
+    KeyError when the frame lacks the pass.
     """
     depth = frame.images["depth_sensor"] * 1e-3 if measured else frame.images["depth"].astype(np.float64)
     v, u = np.nonzero(depth)
