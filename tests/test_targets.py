@@ -276,12 +276,12 @@ def test_a_take_draws_one_camera_and_nothing_else(tmp_path: Path) -> None:
     for before, after in zip(first.frames, again.frames, strict=True):
         assert (before == after) == (before.view != 1)
         assert before.sensor == after.sensor
-    assert take(made, 0, 2, 1, 0, 5)[0] == again.frames[1].camera == again.frames[4].camera
+    assert take(made, 0, 2, 1, 0, 5) == again.frames[1].camera == again.frames[4].camera
     other = sample(made, library, 0, 2, candidate=1)
     assert other.draws["content"] != first.draws["content"]
     assert other.frames[0].camera != first.frames[0].camera
     # A take in another candidate is not one that was seen before.
-    seen = {take(made, 0, 2, 1, candidate, number)[0].pose for candidate in range(3) for number in range(4)}
+    seen = {take(made, 0, 2, 1, candidate, number).pose for candidate in range(3) for number in range(4)}
     assert len(seen) == 12
 
 

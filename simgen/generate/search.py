@@ -238,7 +238,7 @@ class _Looker:
             values.update(image_measures(table))
 
     def _take(self, view: int, number: int) -> CameraRecord:
-        return take(self.config, self.config.seed, self.record.scene, view, self.record.candidate, number)[0]
+        return take(self.config, self.config.seed, self.record.scene, view, self.record.candidate, number)
 
 
 def _all_hold(requirements: Iterable[Requirement], measures: Measures, objects: Labelled) -> bool:

@@ -107,12 +107,10 @@ def categories(config: RenderConfig, library: Library) -> list[str]:
     return content.categories(config.scene, library)
 
 
-def take(
-    config: RenderConfig, seed: int, scene: int, view: int, candidate: int = 0, number: int = 0
-) -> tuple[CameraRecord, Draws]:
-    """The camera of a view, and its draws, as ``sample`` gives them with ``number`` in the view's place of takes."""
+def take(config: RenderConfig, seed: int, scene: int, view: int, candidate: int = 0, number: int = 0) -> CameraRecord:
+    """The camera of a view as ``sample`` gives it with ``number`` in the view's place of ``takes``."""
     name, k = [(name, k) for name in config.scene.cameras for k in range(config.scene.views_of(name))][view]
-    return _place(config, _draw(config, seed, scene, 0, candidate), name, k, number)
+    return _place(config, _draw(config, seed, scene, 0, candidate), name, k, number)[0]
 
 
 def _draw(config: RenderConfig, seed: int, scene: int, attempt: int, candidate: int) -> Draw:
