@@ -98,7 +98,7 @@ def list_surfaces(
 def shade_surface(
     n: int, px: Any, py: Any, w: Any, opening: Any, draws: Any, reals: Any, owner: Any, planes: Any, camera: Any,
     table: Any, texels: Any, first_light: int, last_light: int, lights: Any, maps: Any, map_starts: Any,
-    tile_starts: Any, tile_count: int, shadow: Any, coarse: Any, discs: Any, around: Any, reflection_start: int,
+    tile_starts: Any, shadow: Any, coarse: Any, discs: Any, around: Any, reflection_start: int,
     reflections: Any, f: Any,
 ) -> None:  # fmt: skip
     """Colour of visible triangle ``n`` at a place in the image, into OUT of ``f`` (VALUES,)."""
@@ -113,9 +113,7 @@ def shade_surface(
         f[SEEN] = _1
         row = np.int64(light[SHADOW])
         if row >= 0 and f[EG] > _0:
-            f[SEEN] = light_seen(
-                maps[row], map_starts[row], tile_starts[row], tile_count, shadow, coarse, discs, f
-            )  # fmt: skip
+            f[SEEN] = light_seen(maps[row], map_starts[row], tile_starts[row], shadow, coarse, discs, f)
         add_light(light[COLOR], light[COLOR + 1], light[COLOR + 2], f)
 
 
@@ -160,7 +158,7 @@ def background_color(
 @kernel
 def shade(
     keys: Any, offsets: Any, width: int, height: int, slots: Any, owner: Any, planes: Any, draws: Any, reals: Any,
-    cameras: Any, table: Any, texels: Any, lights: Any, maps: Any, map_starts: Any, tile_starts: Any, tile_count: int,
+    cameras: Any, table: Any, texels: Any, lights: Any, maps: Any, map_starts: Any, tile_starts: Any,
     shadow: Any, coarse: Any, discs: Any, around: Any, numbers: Any, reflections: Any, radiance: Any, photo: Any,
     half_depth: Any, half_open: Any, out: Any, count: int,
 ) -> None:  # fmt: skip
@@ -194,7 +192,7 @@ def shade(
         opening = sky_seen(fx[k], fy[k], fw[k], half, half_width, half_height, half_depth, half_open)
         shade_surface(
             triangle[k], fx[k], fy[k], fw[k], opening, draws, reals, owner, planes, cameras[image], table, texels,
-            numbers[image, FIRST_LIGHT], numbers[image, LAST_LIGHT], lights, maps, map_starts, tile_starts, tile_count,
+            numbers[image, FIRST_LIGHT], numbers[image, LAST_LIGHT], lights, maps, map_starts, tile_starts,
             shadow, coarse, discs, around[image], numbers[image, REFLECTIONS], reflections, f,
         )  # fmt: skip
         r += f[OUT_R] * weight[k]

@@ -25,7 +25,7 @@ from simgen.render.raster import occlusion as raster_occlusion
 from simgen.render.raster.lighting import find_receivers, fit_shadows, map_size, occlusion_radius, orient
 from simgen.render.raster.lights import LIGHT_REALS
 from simgen.render.raster.lights import SHADOW as LIGHT_SHADOW
-from simgen.render.raster.shadow import MAP_REALS, SIDE, TILE
+from simgen.render.raster.shadow import COARSE, MAP_REALS, SIDE, TILE
 
 _DISCS = penumbra.spiral()
 _TURNS = raster_occlusion.spiral()
@@ -80,7 +80,7 @@ def shade_batch(frame: Frame, shadow_size: int, environments: DeviceEnvironments
     launch(
         color.shade, count, frame.keys, memory.put("offsets", frame.offsets), width, height, seen.slots, seen.owner,
         seen.planes, drawn.draws, drawn.reals, drawn.cameras, drawn.textures, drawn.texels,
-        memory.put("lights", lights), maps.rows, maps.starts, maps.tile_starts, maps.tile_count, maps.values,
+        memory.put("lights", lights), maps.rows, maps.starts, maps.tile_starts, maps.values,
         maps.coarse, memory.put("discs", _DISCS), memory.put("around", around.reals),
         memory.put("numbers", around.numbers), reflections, radiance,
         memory.put("photo", around.photo).reshape(-1), depth, opening, out, count,
@@ -146,7 +146,7 @@ def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memor
     tiles = texels[-1] // TILE**2
     maps = _Maps(
         memory.put("maps", table), memory.put("map starts", starts), memory.put("tile starts", starts // TILE**2),
-        tiles, memory.get("shadow", np.float32, texels[-1]), memory.get("coarse", np.float32, 2 * tiles),
+        tiles, memory.get("shadow", np.float32, texels[-1]), memory.get("coarse", np.float32, COARSE * tiles),
     )  # fmt: skip
     if rows:
         _draw_maps(frame.drawn, maps, np.array(casters, np.int64), texels[-1], faces[-1], memory)
@@ -166,11 +166,11 @@ def _draw_maps(
     launch(shadow.draw_casters, faces, *what, faces)
     shadow.draw_caster_tiles[visibility.TILE_BLOCKS, visibility.TILE_THREADS](*what)
     tiles = maps.tile_count
-    rough = memory.get("rough", np.float32, tiles)
-    across = memory.get("across", np.float32, 2 * tiles)
+    rough = memory.get("rough", np.float32, 2 * tiles)
+    across = memory.get("across", np.float32, COARSE * tiles)
     launch(shadow.coarsen, tiles, maps.rows, maps.starts, maps.tile_starts, maps.values, rough, tiles)
-    launch(shadow.dilate, tiles, maps.rows, maps.tile_starts, rough, across, 0, tiles)
-    launch(shadow.dilate, tiles, maps.rows, maps.tile_starts, across, maps.coarse, 1, tiles)
+    launch(shadow.widen, tiles, maps.rows, maps.tile_starts, rough, across, 0, tiles)
+    launch(shadow.widen, tiles, maps.rows, maps.tile_starts, across, maps.coarse, 1, tiles)
 
 
 def _occlude(frame: Frame, memory: Memory) -> tuple[Any, Any]:

@@ -55,7 +55,7 @@ from simgen.render.raster.lights import (
     SIZE,
     TRAVEL,
 )
-from simgen.render.raster.mathematics import INVERSE_PI
+from simgen.render.raster.mathematics import INVERSE_PI, PI
 
 # An environment, float32: what turns camera directions into its frame (3x3), and how it shines.
 INTENSITY = 9
@@ -65,6 +65,7 @@ ENVIRONMENT_REALS = 38
 
 octahedral = device(mathematics.octahedral)
 ggx = device(mathematics.ggx)
+rectangle_form_factor = device(mathematics.rectangle_form_factor)
 schlick = device(mathematics.schlick)
 split_sum = device(mathematics.split_sum)
 smooth_falloff = device(mathematics.smooth_falloff)
@@ -145,18 +146,7 @@ def aim(light: Any, f: Any) -> None:
     b2 = max(bx * bx + by * by + bz * bz, _TINY)
     area = np.float32(4.0) * np.sqrt(a2 * b2)
     px, py, pz = ox - f[X], oy - f[Y], oz - f[Z]
-    # Diffuse: the mean over the centres of sixteen parts of the rectangle.
-    total = _0
-    for k in range(16):
-        s = np.float32(k % 4) * _HALF - np.float32(0.75)
-        q = np.float32(k // 4) * _HALF - np.float32(0.75)
-        x, y, z = px + s * ax + q * bx, py + s * ay + q * by, pz + s * az + q * bz
-        d2 = max(x * x + y * y + z * z, np.float32(1e-6))
-        emitted = max(-(x * dx + y * dy + z * dz), _0)
-        received = max(f[NX] * x + f[NY] * y + f[NZ] * z, _0)
-        # A part fills a solid angle of no more than its disc allows, so that nearness stays finite.
-        total += emitted * received / (d2 * d2 + area * area * np.float32(1 / 256 / 9.87))
-    irradiance_ = total * area * np.float32(1 / 16)
+    irradiance_ = PI * rectangle_form_factor(px, py, pz, ax, ay, az, bx, by, bz, dx, dy, dz, f[NX], f[NY], f[NZ])
     # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013).
     two = _2 * f[NV]
     rx, ry, rz = (

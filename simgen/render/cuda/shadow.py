@@ -18,6 +18,7 @@ from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH
 from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_VERTEX, PLACED
 from simgen.render.raster.penumbra import FILTER_TAPS, SEARCH_TAPS
 from simgen.render.raster.shadow import (
+    COARSE,
     PERSPECTIVE,
     REACH,
     SCALE_X,
@@ -39,7 +40,7 @@ _PIECE = 12
 
 _ROTATIONS = 64
 _FARTHEST = np.float32(-3.0e38)
-_NARROW = np.float32(TILE - 2)
+_NEAR, _FAR = np.float32(TILE - 2), np.float32(2 * TILE - 2)
 _SHARP = np.float32(1.5)
 _LEAST = np.float32(2.0)
 _0 = np.float32(0.0)
@@ -222,39 +223,54 @@ def draw_caster_tiles(
 
 @kernel
 def coarsen(maps: Any, starts: Any, tile_starts: Any, values: Any, rough: Any, count: int) -> None:
-    """A thread per tile: the greatest value in it."""
+    """A thread per tile: the greatest value in it (first half of ``rough``) and the least (second)."""
     i = cuda.grid(1)
     if i < count:
         k = find_row(tile_starts, i)
         side = int(maps[k, SIDE])
         tile, tiles = i - tile_starts[k], side // TILE
         start = starts[k] + (tile // tiles) * TILE * side + (tile % tiles) * TILE
-        best = _FARTHEST
+        most = least = values[start]
         for y in range(TILE):
             for x in range(TILE):
-                best = max(best, values[start + y * side + x])
-        rough[i] = best
+                value = values[start + y * side + x]
+                most, least = max(most, value), min(least, value)
+        rough[i] = most
+        rough[count + i] = least
+
+
+@device
+def _extreme(source: Any, at: int, step: int, place: int, tiles: int, reach: int, sign: Any) -> Any:
+    """The greatest (``sign`` 1) or least (-1) value within ``reach`` tiles of ``place`` of a row or column."""
+    best = sign * source[at]
+    for q in range(max(place - reach, 0), min(place + reach + 1, tiles)):
+        best = max(best, sign * source[at + (q - place) * step])
+    return sign * best
 
 
 @kernel
-def dilate(maps: Any, tile_starts: Any, source: Any, target: Any, down: int, count: int) -> None:
-    """A thread per tile: the greatest value within REACH tiles (first half of ``target``) and within one (second).
+def widen(maps: Any, tile_starts: Any, source: Any, target: Any, down: int, count: int) -> None:
+    """A thread per tile: the coarse maps (see ``raster.shadow.COARSE``), first across, then ``down`` (1).
 
-    First across, from ``count`` values, then ``down`` (1), from twice as many.
+    Across goes from ``count`` greatest and ``count`` least values to COARSE times ``count``; down goes from these to
+    the maps of each shadow map in turn.
     """
     i = cuda.grid(1)
     if i < count:
         k = find_row(tile_starts, i)
         tiles = int(maps[k, SIDE]) // TILE
         tile = i - tile_starts[k]
-        place, step = (tile // tiles, tiles) if down else (tile % tiles, 1)
-        for half in range(2):
-            reach = 1 if half else int(maps[k, REACH])
-            offset = half * count if down else 0
-            best = _FARTHEST
-            for q in range(max(place - reach, 0), min(place + reach + 1, tiles)):
-                best = max(best, source[offset + i + (q - place) * step])
-            target[half * count + i] = best
+        for n in range(COARSE):
+            reach = max(int(maps[k, REACH]), 2) if n == 0 else (2 if n < 3 else 1)
+            least = n == 2 or n == 4
+            sign = -_1 if least else _1
+            if down:
+                found = _extreme(source, n * count + i, tiles, tile // tiles, tiles, reach, sign)
+                target[COARSE * tile_starts[k] + n * tiles * tiles + tile] = found
+            else:
+                target[n * count + i] = _extreme(
+                    source, (count if least else 0) + i, 1, tile % tiles, tiles, reach, sign
+                )  # fmt: skip
 
 
 @device
@@ -272,20 +288,40 @@ def _tap(
 
 
 @device
-def light_seen(
-    light: Any, start: int, tile_start: int, tile_count: int, shadow: Any, coarse: Any, discs: Any, f: Any
-) -> Any:
+def _tent(u: Any, v: Any, value: Any, du: Any, dv: Any, start: int, side: int, shadow: Any) -> Any:
+    """Compare the 4 x 4 texels around a fragment, weighted as a tent over 3 x 3."""
+    last = np.float32(side - 4)
+    x, y = min(max(np.floor(u) - _1, _0), last), min(max(np.floor(v) - _1, _0), last)
+    fa, fb = u - np.floor(u), v - np.floor(v)
+    first = value + du * (x - u) + dv * (y - v)
+    at = start + np.int64(y) * side + np.int64(x)
+    three = np.float32(3.0)
+    lit = _0
+    for k in range(4):
+        plane = first + np.float32(k) * dv
+        total = _1 - fa if plane >= shadow[at] else _0
+        total += _1 if plane + du >= shadow[at + 1] else _0
+        total += _1 if plane + du + du >= shadow[at + 2] else _0
+        total += fa if plane + three * du >= shadow[at + 3] else _0
+        weight = _1 - fb if k == 0 else (fb if k == 3 else _1)
+        lit += total * weight * np.float32(1 / 9)
+        at += side
+    return lit if lit < np.float32(0.999) else _1
+
+
+@device
+def light_seen(light: Any, start: int, tile_start: int, shadow: Any, coarse: Any, discs: Any, f: Any) -> Any:
     """Share of a light, from 0 to 1, that the fragment ``f`` sees; 1 outside the map.
 
-    ``light`` is the row of the map, whose texels begin at ``start`` and tiles at ``tile_start`` of ``tile_count``.
+    ``light`` is the row of the map, whose texels begin at ``start``; ``tile_start`` counts the tiles before it.
     """
     x, y, z = f[X], f[Y], f[Z]
     lx = light[0] * x + light[1] * y + light[2] * z + light[3]
     ly = light[4] * x + light[5] * y + light[6] * z + light[7]
     lz = light[8] * x + light[9] * y + light[10] * z + light[11]
     sx, sy, ox, oy = light[SCALE_X], light[SCALE_Y], light[SHIFT_X], light[SHIFT_Y]
+    smaller, larger = min(sx, sy), max(sx, sy)
     perspective = light[PERSPECTIVE] > _0
-    spread = light[SPREAD]
     side = int(light[SIDE])
     tiles = side // TILE
     tile = np.float32(1 / TILE)
@@ -300,30 +336,46 @@ def light_seen(
         inside = min(inside, lz - np.float32(1e-3))
     if not (min(inside, f[EG]) > _0):
         return _1
-    at = tile_start + np.int64(min(max(np.floor(tu), _0), last)) + np.int64(min(max(np.floor(tv), _0), last)) * tiles
+    # The bias is a part of a texel's depth.
+    metre = inverse * inverse if perspective else _1
+    texel = (lz if perspective else _1) / smaller
+    bias = (texel * _HALF + np.float32(2e-4)) * metre
+    size = tiles * tiles
+    at = COARSE * tile_start + np.int64(min(max(tu, _0), last)) + np.int64(min(max(tv, _0), last)) * tiles
+    reach = light[SPREAD] * larger
     nearest = coarse[at]
+    if depth >= nearest:
+        return _1
     # The lamp seen past the nearest blocker there may be bounds the penumbra; a narrow one need not look far.
-    if not (depth < nearest):
-        return _1
-    if spread * max(sx, sy) * (nearest - depth) <= _NARROW and depth >= coarse[tile_count + at]:
-        return _1
+    wide = reach * (nearest - depth)
+    if wide <= _FAR:
+        nearest, dark = coarse[at + size], coarse[at + 2 * size]
+        if depth >= nearest:
+            return _1
+        wide = reach * (nearest - depth)
+        if wide <= _NEAR:
+            nearest, dark = coarse[at + 3 * size], coarse[at + 4 * size]
+            if depth >= nearest:
+                return _1
+            wide = reach * (nearest - depth)
+        if depth + bias < dark:
+            return _0
     nx, ny, nz = f[FNX], f[FNY], f[FNZ]
     mx = light[0] * nx + light[1] * ny + light[2] * nz
     my = light[4] * nx + light[5] * ny + light[6] * nz
     mz = light[8] * nx + light[9] * ny + light[10] * nz
-    # The plane of the triangle over the map, its steepness bounded; the bias is a part of a texel's depth.
-    metre = inverse * inverse if perspective else _1
-    texel = (lz if perspective else _1) / min(sx, sy)
+    # The plane of the triangle over the map, its steepness bounded.
     d = mx * lx + my * ly + mz * lz if perspective else mz
     tiny = np.float32(1e-5)
     d = min(d, -tiny) if d < _0 else max(d, tiny)
     bound = np.float32(6.0) * texel * metre
     du = min(max(mx / (d * sx), -bound), bound)
     dv = min(max(my / (d * sy), -bound), bound)
-    value = depth + (texel * _HALF + np.float32(2e-4)) * metre
+    value = depth + bias
+    if wide <= _SHARP:
+        return _tent(u, v, value, du, dv, start, side, shadow)
     widest = np.float32(WIDEST)
-    wide = spread * max(nearest - depth, _0)
-    rx, ry = min(max(wide * sx, _LEAST), widest), min(max(wide * sy, _LEAST), widest)
+    rx, ry = max(min(wide * (sx / larger), widest), _LEAST), max(min(wide * (sy / larger), widest), _LEAST)
     turn = 2 * (SEARCH_TAPS + FILTER_TAPS + np.int64(f[NOISE] * np.float32(_ROTATIONS)) % _ROTATIONS)
     c, s = discs[turn], discs[turn + 1]
     lit, blocked = _0, _0
@@ -336,25 +388,14 @@ def light_seen(
     # The blockers found give the width of the penumbra.
     if lit >= np.float32(0.999):
         return _1
-    wide = spread * max(blocked / (_1 - lit) - (_1 / lz if perspective else -lz), _0)
-    rx, ry = min(wide * sx, widest), min(wide * sy, widest)
+    wide = reach * max(blocked / (_1 - lit) - depth, _0)
+    if wide <= _SHARP:
+        return _tent(u, v, value, du, dv, start, side, shadow)
+    rx, ry = min(wide * (sx / larger), widest), min(wide * (sy / larger), widest)
     lit = _0
-    if max(rx, ry) > _SHARP:
-        for k in range(SEARCH_TAPS, SEARCH_TAPS + FILTER_TAPS):
-            found, clear = _tap(
-                discs[2 * k], discs[2 * k + 1], c, s, u, v, rx, ry, value, du, dv, start, side, shadow
-            )  # fmt: skip
-            lit += np.float32(1 / FILTER_TAPS) if clear else _0
-        return lit
-    # A sharp shadow: a tent of 3 x 3 texels.
-    fu, fv = np.floor(u), np.floor(v)
-    fa, fb = u - fu, v - fv
-    three = np.float32(3.0)
-    end = np.float32(side - 1)
-    for n in range(16):
-        i, j = np.float32(n & 3), np.float32(n >> 2)
-        px, py = min(max(fu + i - _1, _0), end), min(max(fv + j - _1, _0), end)
-        weight = min(min(i + _1 - fa, fa + three - i), _1) * min(min(j + _1 - fb, fb + three - j), _1)
-        if value + du * (px - u) + dv * (py - v) >= shadow[start + np.int64(py) * side + np.int64(px)]:
-            lit += weight * np.float32(1 / 9)
+    for k in range(SEARCH_TAPS, SEARCH_TAPS + FILTER_TAPS):
+        found, clear = _tap(
+            discs[2 * k], discs[2 * k + 1], c, s, u, v, rx, ry, value, du, dv, start, side, shadow
+        )  # fmt: skip
+        lit += np.float32(1 / FILTER_TAPS) if clear else _0
     return lit
