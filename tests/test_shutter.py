@@ -217,14 +217,14 @@ def test_blur_under_a_rolling_shutter_is_centred_on_the_time_of_each_row() -> No
 def test_instants_and_bands() -> None:
     rows = np.arange(HEIGHT, dtype=np.float32)[:, None]
     for shutter in (ShutterRecord(0.01, 0.02), ShutterRecord(0.0, 0.02), ShutterRecord(0.03, -0.01, 5)):
-        chosen = instants(shutter, rows, HEIGHT, 700.0)
+        chosen = instants(shutter, lambda: rows, HEIGHT, 700.0)
         weights = np.stack([np.broadcast_to(chosen.weight(k), rows.shape) for k in range(len(chosen.times))])
         np.testing.assert_allclose(weights.sum(0), 1, atol=1e-5)
         middle = (weights[..., 0] * np.array(chosen.times)[:, None]).sum(0)
         inner = slice(2, -2)
         np.testing.assert_allclose(middle[inner], rows_at(shutter.readout)[inner], atol=2e-5)
-    assert instants(ShutterRecord(0.01), rows, HEIGHT, 1.0).times == (0.0,)
-    assert len(instants(ShutterRecord(0.01, samples=8), rows, HEIGHT, 100.0).times) == 4
+    assert instants(ShutterRecord(0.01), lambda: rows, HEIGHT, 1.0).times == (0.0,)
+    assert len(instants(ShutterRecord(0.01, samples=8), lambda: rows, HEIGHT, 100.0).times) == 4
     assert label_bands(ShutterRecord(readout=0.01), 480, 5.0).count == 1
     bands = label_bands(ShutterRecord(readout=0.01), 480, 3000.0)
     assert 3000.0 * (bands.time(1) - bands.time(0)) <= 0.1

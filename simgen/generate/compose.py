@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from simgen.sensors.exposing import Rows, expose_colour, expose_labels, expose_s
 from simgen.sensors.image_motion import top_speed
 from simgen.sensors.remap import RemapCache
 from simgen.sensors.rolling import knots, rolled_flow
-from simgen.sensors.shutter import Bands, Instants, instants, label_bands
+from simgen.sensors.shutter import Bands, instants, label_bands
 
 Images = dict[str, NDArray[Any]]
 
@@ -42,24 +43,16 @@ class Composer:
         else:
             by, of, finer = exposure.measured, exposure.camera, 1.0
         rows = image_rows(exposure.camera, of, finer)
-        chosen = self._instants(rows, by)
-        if len(chosen.times) == 1 and self.bands.count == 1 and not self._open:
-            moment = self.take.shoot(by, passes)(chosen.times[0])
+        aperture = self.take.frame.aperture
+        whole = partial(rows, 0, 0, by.width, by.height)
+        chosen = instants(self.take.shutter, whole, exposure.camera.height, self.speed)
+        if len(chosen.times) == 1 and (aperture is None or aperture.diameter <= 0):
+            moment = self.take.shoot(by, passes)(0.0)
             return {name: image[0] for name, image in self.renderer.render([moment], passes).images.items()}
         images = self._labels(by, [name for name in passes if name != "rgb"], rows)
         if "rgb" in passes:
-            images["rgb"] = expose_colour(self.renderer, self.take.shoot(by), chosen, self.take.frame.aperture)
+            images["rgb"] = expose_colour(self.renderer, self.take.shoot(by), chosen, aperture)
         return images
-
-    @property
-    def _open(self) -> bool:
-        """Whether it is taken through an opening, not a pinhole."""
-        aperture = self.take.frame.aperture
-        return aperture is not None and aperture.diameter > 0
-
-    def _instants(self, rows: Rows, by: CameraRecord) -> Instants:
-        height = self.take.exposure.camera.height
-        return instants(self.take.shutter, rows(0, 0, by.width, by.height), height, self.speed)
 
     def _labels(self, camera: CameraRecord, passes: Sequence[str], rows: Rows) -> Images:
         if not passes:

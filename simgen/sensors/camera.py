@@ -143,19 +143,30 @@ def image_rows(camera: CameraRecord, of: CameraRecord, finer: float = 1.0) -> Ro
     scale = camera.height / of.height
 
     def rows(x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
-        if not lens.distorts:
-            seen = np.arange(y, y + height, dtype=np.float32)[:, None]
-        else:
+        if lens.distorts:
             source = _source(lens, of.render_scale * finer)
-            u, v = np.arange(x, x + width), np.arange(y, y + height)
-            rays = np.ones((height, width, 3))
-            rays[..., 0], rays[..., 1] = (u - source.cx) / source.fx, ((v - source.cy) / source.fy)[:, None]
-            pixels = project(rays.reshape(-1, 3), lens.K, lens.distortion, lens.model)[:, 1].reshape(height, width)
-            beyond = np.where(rays[..., 1] < 0, -1.0, float(of.height))
-            seen = np.where(np.isfinite(pixels), pixels, beyond).astype(np.float32)
+            whole = (x, y, width, height) == (0, 0, source.width, source.height)
+            seen = _all_lens_rows(lens, source) if whole else _lens_rows(lens, source, x, y, width, height)
+        else:
+            seen = np.arange(y, y + height, dtype=np.float32)[:, None]
         return np.clip((seen + np.float32(0.5)) * np.float32(scale) - np.float32(0.5), 0, camera.height - 1)
 
     return rows
+
+
+@lru_cache(maxsize=4)
+def _all_lens_rows(lens: Lens, source: Pinhole) -> NDArray[np.float32]:
+    return _lens_rows(lens, source, 0, 0, source.width, source.height)
+
+
+def _lens_rows(lens: Lens, source: Pinhole, x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
+    """The row in the image of ``lens`` of each pixel of a window (height, width) of the image of ``source``."""
+    u, v = np.arange(x, x + width), np.arange(y, y + height)
+    rays = np.ones((height, width, 3))
+    rays[..., 0], rays[..., 1] = (u - source.cx) / source.fx, ((v - source.cy) / source.fy)[:, None]
+    rows = project(rays.reshape(-1, 3), lens.K, lens.distortion, lens.model)[:, 1].reshape(height, width)
+    beyond = np.where(rays[..., 1] < 0, -1.0, float(lens.height))
+    return np.where(np.isfinite(rows), rows, beyond).astype(np.float32)
 
 
 def full_silhouettes(

@@ -7,7 +7,9 @@ grid in time, so that it is blurred by its own exposure and centred on its own t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,14 +57,18 @@ class Bands:
 class Instants:
     """The instants of an exposure: ``times`` in seconds from that of the frame, ascending, ``step`` seconds apart.
 
-    Under a rolling shutter ``middle`` holds the middle of the exposure of each row (h, 1) or pixel (h, w) that is asked
+    Under a rolling shutter ``middle`` gives the middle of the exposure of each row (h, 1) or pixel (h, w) that is asked
     for, ``exposure`` seconds long; None: all instants count alike everywhere.
     """
 
     times: tuple[float, ...]
     step: float = 0.0
     exposure: float = 0.0
-    middle: Array | None = None
+    middle: Callable[[], Array] | None = None
+
+    @cached_property
+    def _middle(self) -> Array:
+        return np.zeros((1, 1)) if self.middle is None else self.middle()
 
     @property
     def at_once(self) -> float:
@@ -75,7 +81,7 @@ class Instants:
         """The share of instant ``k`` in the colour of all pixels, or of each; shares add up to 1."""
         if self.middle is None:
             return 1 / len(self.times)
-        return _share((self.middle - self.times[k]) / self.step, self.exposure / self.step)
+        return _share((self._middle - self.times[k]) / self.step, self.exposure / self.step)
 
 
 def row_time(row: ArrayLike, readout: float, height: int) -> Array:
@@ -92,8 +98,8 @@ def label_bands(shutter: ShutterRecord, height: int, speed: float) -> Bands:
     return Bands(height, max(int(BAND_MOTION / per_row), 1), shutter.readout)
 
 
-def instants(shutter: ShutterRecord, row: NDArray[np.float32], height: int, speed: float) -> Instants:
-    """The instants that make the colour at image rows ``row`` ((h, 1) or (h, w)) of ``height``.
+def instants(shutter: ShutterRecord, rows: Callable[[], NDArray[np.float32]], height: int, speed: float) -> Instants:
+    """The instants that make the colour at the image rows that ``rows`` gives, (h, 1) or (h, w), of ``height``.
 
     Nothing moves faster than ``speed`` pixels a second.
     """
@@ -106,7 +112,7 @@ def instants(shutter: ShutterRecord, row: NDArray[np.float32], height: int, spee
     cells = int(np.ceil(shutter.span / step))
     step = shutter.span / cells
     times = tuple(step * k - shutter.span / 2 for k in range(cells + 1))
-    return Instants(times, step, exposure, row_time(row, shutter.readout, height))
+    return Instants(times, step, exposure, lambda: row_time(rows(), shutter.readout, height))
 
 
 def _share(at: Array, length: float) -> NDArray[np.float32]:
