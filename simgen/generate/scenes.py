@@ -124,7 +124,7 @@ def _looks(config: RenderConfig, before: CameraRecord) -> list[FrameRecord]:
     frames = []
     view = 0
     for name, part in config.scene.cameras.items():
-        own, _ = take(config, config.seed, 0, view)
+        own = take(config, config.seed, 0, view)
         small = at_resolution(own, before.width / own.width)
         where = replace(small, pose=before.pose, body=None, link=None, travel=None, mount=None, near=0.01, far=100.0)
         taking = draw.at(0, 0)
