@@ -104,18 +104,22 @@ def run(job: Sim2RealJob) -> None:
     began = time.perf_counter()
     tell = _Bar() if sys.stderr.isatty() else _Lines()
     runner = Runner(request, Machine(job.workers, job.threads, job.device), tell, job.draws)
-    for lines in (entry.get("skipped", {}) for entry in runner.real.values()):
-        for reason, names in lines.items():
-            print(f"{names['count']} {reason}: {', '.join(names['first'][:4])}", file=sys.stderr)
+    for part, entry in runner.real.items():
+        for reason, names in entry.get("skipped", {}).items():
+            some = ", ".join(list(dict.fromkeys(names["first"]))[:4])
+            print(f"real {part}: {names['count']} {reason}: {some}", file=sys.stderr)
 
     def finished(seed: int) -> None:
-        results = assemble(runner, time.perf_counter() - began)
-        report.write(runner, results)
+        if seed == request.seed_values[-1]:
+            return
+        # Early figures; the sections that compare and audit take their time and are of the first seed.
+        report.write(runner, assemble(runner, time.perf_counter() - began), sections=())
 
     runner.run(finished)
-    tell.close()
+    tell(Stage(0, 0, "report"))
     results = assemble(runner, time.perf_counter() - began)
     path = report.write(runner, results)
+    tell.close()
     if job.output == "json":
         print(json.dumps(results.plain(), indent=1))
     else:
@@ -151,6 +155,10 @@ def _several(value: Any, key: str, all_: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _title(stage: Stage) -> str:
+    return f"[{stage.number}/{stage.count}] {stage.what}" if stage.count else stage.what
+
+
 class _Bar:
     """Shows progress on a terminal: a bar for each part, which stays when it is done."""
 
@@ -163,7 +171,7 @@ class _Bar:
             self.close()
             self._what = stage.what
             self._bar = tqdm(total=stage.total or None, unit=stage.unit or "it", dynamic_ncols=True)
-            self._bar.set_description(f"[{stage.number}/{stage.count}] {stage.what}")
+            self._bar.set_description(_title(stage))
         assert self._bar is not None
         self._bar.total, self._bar.unit = stage.total or None, stage.unit or "it"
         if stage.note:
@@ -187,7 +195,7 @@ class _Lines:
         if stage.what == self._what and tenth == self._tenth:
             return
         self._what, self._tenth = stage.what, tenth
-        told = [f"[{stage.number}/{stage.count}] {stage.what}"]
+        told = [_title(stage)]
         if stage.total:
             told.append(f"{stage.unit} {stage.done}/{stage.total}")
         if stage.note:

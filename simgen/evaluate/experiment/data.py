@@ -12,17 +12,20 @@ import numpy as np
 
 from simgen import config as settings
 from simgen.assets.library import Library, search_paths
-from simgen.config import RenderConfig
+from simgen.config import AssetsConfig, RenderConfig
 from simgen.errors import ConfigError
 from simgen.evaluate.data import open_source
 from simgen.evaluate.experiment.definition import Experiment, TaskConfig
-from simgen.evaluate.experiment.plan import Render, Request, Training, real_folder
+from simgen.evaluate.experiment.plan import WHOLE, Render, Request, Training, real_folder
 from simgen.evaluate.metrics.pose import Calibration
 from simgen.generate.job import Progress, render
 from simgen.generate.pipeline import category_ids
 from simgen.learn.errors import LearnError
 from simgen.learn.sample import Joined, Objects, Sample, Source, Subset
 from simgen.learn.split import first, split
+
+_OURS = ("out", "seed", "frames", "workers", "scene", "assets.path")
+"""Settings of `simgen render` that the harness sets."""
 
 
 class Data:
@@ -33,15 +36,28 @@ class Data:
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self._configs: dict[tuple[str, ...], RenderConfig] = {}
         self._classes: dict[str, list[str]] = {}
         self._synthetic: dict[tuple[str, str], Source] = {}
         self._real: dict[tuple[str, str], Source | None] = {}
 
     def render(self, wanted: Render, workers: Any = "auto", tell: Callable[[Progress], None] | None = None) -> Path:
         """Render a set, or the rest of it; its folder."""
-        config = replace(render_config(self.request, wanted), workers=workers)
+        config = replace(self.config(wanted), workers=workers)
         render(config, tell)
         return Path(config.out)
+
+    def config(self, wanted: Render) -> RenderConfig:
+        """The settings of a set; raises ConfigError, with where an override stands, when they make no sense."""
+        if wanted.overrides not in self._configs:
+            self._configs[wanted.overrides] = _composed(self.request.experiment, wanted)
+        return replace(
+            self._configs[wanted.overrides],
+            out=str(self.request.out / wanted.place),
+            seed=wanted.seed,
+            frames=wanted.frames,
+            assets=AssetsConfig(list(self.request.assets)),
+        )
 
     def classes(self, task: str) -> list[str]:
         """The classes of a task: those of the file, or all categories of the scene, whether it is rendered or not."""
@@ -50,7 +66,7 @@ class Data:
             return list(given)
         if task not in self._classes:
             experiment, size = self.request.experiment, self.request.size
-            config = render_config(self.request, Render("", 0, 1, (*experiment.render, *size.render)))
+            config = self.config(Render(WHOLE, 0, 1, (*experiment.render, *size.render)))
             self._classes[task] = list(category_ids(config, Library(search_paths(config.assets.path))))
         return list(self._classes[task])
 
@@ -165,23 +181,14 @@ class Turned:
         return replace(objects, azimuth=np.arctan2(np.sin(angle), np.cos(angle)))
 
 
-def render_config(request: Request, wanted: Render) -> RenderConfig:
-    """The settings of a set; raises ConfigError, with where an override stands, when they make no sense."""
-    experiment = request.experiment
+def _composed(experiment: Experiment, wanted: Render) -> RenderConfig:
     for override in wanted.overrides:
-        if override.split("=")[0].lstrip("+~") in ("out", "seed", "frames", "workers", "scene", "assets.path"):
+        if override.split("=")[0].lstrip("+~") in _OURS:
             raise ConfigError(f"{override!r} is not for a list of render overrides: the experiment sets it.")
     try:
-        config = settings.load(experiment.scene, [f"passes=[{','.join(passes(experiment))}]", *wanted.overrides])
+        return settings.load(experiment.scene, [f"passes=[{','.join(passes(experiment))}]", *wanted.overrides])
     except ConfigError as error:
-        raise ConfigError(f"experiment {experiment.name}, synthetic set {wanted.name or 'full'}: {error}") from None
-    return replace(
-        config,
-        out=str(request.out / wanted.place),
-        seed=wanted.seed,
-        frames=wanted.frames,
-        assets=replace(config.assets, path=list(request.assets)),
-    )
+        raise ConfigError(f"experiment {experiment.name}, synthetic set {wanted.name}: {error}") from None
 
 
 def passes(experiment: Experiment) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from simgen.errors import DatasetError
-from simgen.evaluate.experiment.data import Data, describe, digest, render_config
+from simgen.evaluate.experiment.data import Data, describe, digest
 from simgen.evaluate.experiment.definition import TaskConfig, metric
 from simgen.evaluate.experiment.identity import claim, identity
 from simgen.evaluate.experiment.plan import Plan, Render, Request, Training, choose, make, real_folder
@@ -111,7 +111,7 @@ class Runner:
     def _check(self) -> dict[str, str]:
         """Settings of all sets and the real images of all tasks; their digests."""
         for wanted in self.plan.renders:
-            render_config(self.request, wanted)
+            self.data.config(wanted)
         digests = {}
         for task in self.request.experiment.tasks:
             for part in PARTS:

@@ -25,11 +25,11 @@ def text(results: ExperimentResults) -> str:
 
 
 def arm_rows(task: TaskResults, part: str = "val") -> list[list[str]]:
-    """Name, images, score, interval, spread, gap and its interval of each arm on real images of ``part``."""
+    """Name, score, interval, spread, gap, its interval, and images of each arm on real images of ``part``."""
     rows = []
     for line in task.arms:
         score, gap = line.scores.get(part), line.difference.get(part)
-        rows.append([line.name, images(line), *told(score), *told_difference(gap)])
+        rows.append([line.name, *told(score), *told_difference(gap), images(line)])
     return rows
 
 
@@ -81,7 +81,7 @@ def _arms(task: TaskResults) -> str:
     parts = [part for part in ("val", "test") if any(part in line.scores for line in task.arms)]
     lines = []
     for part in parts:
-        head = ["arm", "learnt from", f"real {part}", "95 % interval", "seeds", "gap to real only", "95 % interval"]
+        head = ["arm", f"real {part}", "95 % interval", "seeds", "gap to real only", "95 % interval", "learnt from"]
         lines.append(aligned([head, *arm_rows(task, part)]))
     if not parts:
         head = ["arm", "learnt from", "chosen by", "value"]
