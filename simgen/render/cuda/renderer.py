@@ -20,6 +20,7 @@ from simgen.render.cuda.illumination import Frame, shade_batch
 from simgen.render.cuda.residency import DeviceEnvironments, DeviceResidents
 from simgen.render.raster import layout
 from simgen.render.raster.antialias import sample_pattern
+from simgen.render.raster.lighting import map_size
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 
 _CHANNELS = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
@@ -52,7 +53,7 @@ class CudaRenderer:
 
     Tables, formulas and settings are those of ``simgen.render.raster.RasterRenderer``. ``samples`` is at most 16.
     ``memory_limit`` bounds, in bytes, the meshes, textures and environments resident on the device (the host keeps a
-    copy), ``batch_limit`` the working memory of a launch: longer batches are computed in parts.
+    copy), ``batch_limit`` roughly the working memory of a launch: longer batches are computed in parts.
 
     One renderer serves one thread at a time.
     """
@@ -130,11 +131,14 @@ class CudaRenderer:
     def _fitting(self, snapshots: Sequence[Snapshot], color: bool) -> int:
         """How many of the next snapshots are computed together."""
         camera = snapshots[0].camera
-        keys = 8 * (self.samples if color else 1) * camera.width * camera.height
+        pixels = camera.width * camera.height
+        # Keys, and what is set up of the triangles seen; four shadow maps, of which three are half as wide.
+        each = 2 * 8 * (self.samples if color else 1) * pixels
+        each += 7 * map_size(self.shadow_size, camera.width, camera.height) ** 2 if color else 0
         total = 0
         for count, snapshot in enumerate(snapshots):
             meshes = [d.mesh for d in snapshot.drawables]
-            total += 2 * keys + sum(8 * layout.PLACED * len(m.vertices) + 8 * len(m.faces) for m in meshes)
+            total += each + sum(8 * layout.PLACED * len(m.vertices) + 8 * len(m.faces) for m in meshes)
             if count and total > self._batch_limit:
                 return count
         return len(snapshots)
