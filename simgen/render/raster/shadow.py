@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CAM_MESH, CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
-from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, OUTER, POSITION, SHADOW, SIZE, SPOT, TRAVEL
+from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, OUTER, POSITION, SHADOW, SIZE, SPOT, TRAVEL, cross
 from simgen.render.raster.scene import Tables
 
 # A shadow map in the table, float32.
@@ -75,7 +75,7 @@ def find_casters(tables: Tables) -> list[Caster]:
         normal = None
         if thin[m]:
             across = [matrices[m, :, a] for a in range(3) if a != int(np.argmin(extents[m]))]
-            normal = np.cross(across[0], across[1])
+            normal = cross(across[0], across[1])
             length = np.linalg.norm(normal)
             normal = normal / length if length > 0 else None
         out.append(Caster(int(m), corners[m], extremes[m], normal))
@@ -145,9 +145,9 @@ def fit(
             forward = travel
     forward = forward / np.linalg.norm(forward)
     helper = np.eye(3)[int(np.argmin(np.abs(forward)))]
-    right = np.cross(helper, forward)
+    right = cross(helper, forward)
     right /= np.linalg.norm(right)
-    R = np.stack([right, np.cross(forward, right), forward])
+    R = np.stack([right, cross(forward, right), forward])
     t = -R @ position if not directional else np.zeros(3)
     boxes = corners @ R.T + t
     points = receivers @ R.T + t
@@ -157,12 +157,12 @@ def fit(
     else:
         widest = 2.5 if source[KIND] != SPOT else min(np.sqrt(max(1 / max(source[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
         z = np.maximum(boxes[..., 2:], 1e-3)
-        flat = np.clip(boxes[..., :2] / z, -widest, widest)
+        flat = np.minimum(np.maximum(boxes[..., :2] / z, -widest), widest)
         low, high = flat.min((0, 1)), flat.max((0, 1))
         ahead = points[:, 2] > 1e-3
         if not ahead.any():
             return None
-        seen = np.clip(points[ahead, :2] / points[ahead, 2:], -widest, widest)
+        seen = np.minimum(np.maximum(points[ahead, :2] / points[ahead, 2:], -widest), widest)
     seen_low, seen_high = seen.min(0), seen.max(0)
     margin = 0.02 * (seen_high - seen_low) + 1e-4
     low, high = np.maximum(low, seen_low - margin), np.minimum(high, seen_high + margin)
