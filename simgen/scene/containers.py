@@ -16,7 +16,7 @@ _SLACK = 0.001
 
 @dataclass(frozen=True, eq=False)
 class Container:
-    """A floor with walls: ``T_floor_world`` (4, 4), z = 0 is the floor's top; extents between and height of the walls."""
+    """A floor with walls: ``T_floor_world`` (4, 4), z = 0 on the floor; extents between and height of the walls."""
 
     T_floor_world: NDArray[np.float64]
     size: tuple[float, float]
