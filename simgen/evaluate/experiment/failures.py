@@ -22,8 +22,8 @@ from simgen.learn.sample import UNLABELLED, Sample, Subset
 
 Picture = NDArray[np.uint8]
 
-SIDE = 360
-"""Longer side of a picture in pixels."""
+SIDE, SMALL = 360, 180
+"""Longer side of a picture in pixels; of crops for classify and pose, the smaller."""
 
 TRUTH, GIVEN = (64, 200, 120), (250, 130, 40)
 
@@ -51,7 +51,7 @@ class Group:
 def failures(runner: Runner, training: Training, groups: int = 4, each: int = 6) -> list[Group]:
     """The worst images of the worst slices of a scored training on the real val images, then those of all others.
 
-    Of each factor only the worst slice is shown; no image is shown twice.
+    Of each factor only the worst slice is shown, and of images that are akin (a track, a scene) only the worst.
     """
     source = runner.data.real(training.task, "val")
     path = runner.score_file(training, "val")
@@ -59,7 +59,10 @@ def failures(runner: Runner, training: Training, groups: int = 4, each: int = 6)
         return []
     content = json.loads(path.read_text(encoding="utf-8"))
     bad = [k for k, row in enumerate(content["images"]) if _failed(row)]
-    order = sorted(bad, key=lambda k: float(content["images"][k]["score"]))
+    by_group: dict[str, int] = {}
+    for k in sorted(bad, key=lambda k: float(content["images"][k]["score"])):
+        by_group.setdefault(source.group(k), k)
+    order = list(by_group.values())
     chosen: list[tuple[str, str, list[int]]] = []
     shown: set[int] = set()
     masks = {(factor, value): mask for factor, value, mask in slicing.divide([r["facts"] for r in content["images"]])}
@@ -111,7 +114,7 @@ def show(
     sample: Sample, prediction: Prediction, classes: Sequence[str], details: dict[str, Any]
 ) -> tuple[Picture, str]:
     """A picture of a sample with its truth (green) and a prediction (orange), and a caption that says both."""
-    scale = SIDE / max(sample.image.shape[:2])
+    scale = (SMALL if isinstance(prediction, Classified | Posed) else SIDE) / max(sample.image.shape[:2])
     size = (max(1, round(sample.image.shape[1] * scale)), max(1, round(sample.image.shape[0] * scale)))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = np.ascontiguousarray(cv2.resize(sample.image, size, interpolation=interpolation), np.uint8)

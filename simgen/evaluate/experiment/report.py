@@ -118,7 +118,7 @@ def _header(results: ExperimentResults) -> str:
 def _arms(task: TaskResults) -> str:
     made = plots.charts(task)
     parts = [part for part in ("val", "test") if any(part in line.scores for line in task.arms)]
-    content = f"<p>{escape(_explained(task))}</p>"
+    content = f'<p class="about">{escape(_explained(task))}</p>'
     if "arms" in made:
         key = "<span>\N{BLACK CIRCLE} mean, with its interval</span>"
         key += "<span>\N{WHITE CIRCLE} a seed</span>" if any(len(line.runs) > 1 for line in task.arms) else ""
@@ -128,7 +128,7 @@ def _arms(task: TaskResults) -> str:
     for part in parts:
         heads = ["arm", f"real {part}", "95 % interval", "seeds", "gap", "95 % interval", "learnt from", ""]
         told = zip(task.arms, table.arm_rows(task, part), strict=True)
-        content += _table(heads, [[*row, line.about] for line, row in told], numeric=range(1, 6), wide=(7,))
+        content += _table(heads, [[*row, line.about] for line, row in told], numeric=range(1, 6), wide=(6, 7))
     if not parts:
         heads = ["arm", "figure", "value", "learnt from", ""]
         rows = [[line.name, *table.chosen(line), table.images(line), line.about] for line in task.arms]
@@ -204,7 +204,7 @@ def _failures(runner: Runner, task: TaskResults) -> str:
             for f in group.failures
         ]  # fmt: skip
         parts.append(f'<h3>{escape(group.title)}</h3><p class="muted">{escape(group.told)}</p>')
-        parts.append(page.grid(figures, "frames"))
+        parts.append(page.grid(figures, "frames" if task.task in ("detect", "segment") else "frames tiny"))
     drawn = task.task != "classify"
     key = '<p class="key"><span><i class="truth"></i>truth</span><span><i class="given"></i>prediction</span></p>'
     lead = f"Real images on which {task.focus} (seed {training.seed}) does worst, by the slices in which it does worst."
