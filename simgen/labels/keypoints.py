@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.labels.frame import KeypointTable, ObjectTable
+from simgen.labels.sight import before, inside
 from simgen.scene.record import CameraRecord, SceneRecord
 from simgen.sensors.lens import COEFFICIENTS, project
 from simgen.sensors.rolling import rolled_points
 
 OUT_OF_FRAME, OCCLUDED, SELF_OCCLUDED, VISIBLE = range(4)
 """Visibility: outside the image or behind the camera; behind another surface; behind its own object; in sight."""
-
-_SLACK = (0.002, 0.001)
-"""Metres, and share of the distance, by which a surface must be nearer than a keypoint to hide it."""
 
 
 def keypoints(
@@ -61,15 +59,7 @@ def _visibility(
     depth: NDArray[np.float32],
     instance: NDArray[np.uint16],
 ) -> NDArray[np.uint8]:
-    height, width = depth.shape
-    known = np.where(np.isfinite(xy), xy, -10.0)
-    inside = (known >= -0.5).all(1) & (known[:, 0] < width - 0.5) & (known[:, 1] < height - 0.5) & (z > 0)
-    left, top = np.floor(known[:, 0]).astype(int), np.floor(known[:, 1]).astype(int)
-    u = np.clip(np.stack([left, left + 1, left, left + 1], 1), 0, width - 1)
-    v = np.clip(np.stack([top, top, top + 1, top + 1], 1), 0, height - 1)
-    surface = np.where(depth[v, u] > 0, depth[v, u], np.inf)
-    hidden = (surface < (z - _SLACK[0] - _SLACK[1] * z)[:, None]).all(1)
-    nearest = np.argmin(surface, 1)
-    by = instance[v, u][np.arange(len(nearest)), nearest]
-    seen = np.where(hidden, np.where(by == ids, SELF_OCCLUDED, OCCLUDED), VISIBLE)
-    return np.where(inside, seen, OUT_OF_FRAME).astype(np.uint8)
+    hidden, u, v = before(xy, z, depth)
+    seen = np.where(hidden, np.where(instance[v, u] == ids, SELF_OCCLUDED, OCCLUDED), VISIBLE)
+    shown = inside(xy, depth.shape[1], depth.shape[0]) & (z > 0)
+    return np.where(shown, seen, OUT_OF_FRAME).astype(np.uint8)

@@ -10,10 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from simgen.geometry import inverse
 from simgen.labels.frame import Frame
+from simgen.labels.sight import before, inside
 from simgen.sensors.lens import COEFFICIENTS, project, unproject
-
-_SLACK = (0.002, 0.001)
-"""Metres, and share of the distance, by which a surface must be nearer than a point to hide it."""
 
 
 def scene_flow(
@@ -51,12 +49,11 @@ def flow_validity(
     ``flow`` (H, W, 2) is the optical flow and ``moved`` (H, W, 3) the scene flow to the other time, ``depth`` and
     ``depth_then`` (H, W) the depths at both. A point is hidden when all four pixels around it show nearer surfaces.
     """
-    height, width = depth.shape
     v, u = np.nonzero(depth)
     at = np.stack([u, v], 1).astype(np.float64) + flow[v, u]
     z = depth[v, u].astype(np.float64) + moved[v, u, 2]
     valid = np.zeros(depth.shape, np.uint8)
-    valid[v, u] = _in_sight(at, z, depth_then) & _inside(at, width, height)
+    valid[v, u] = _in_sight(at, z, depth_then)
     return valid
 
 
@@ -64,7 +61,7 @@ def leads_into_image(flow: NDArray[np.float32]) -> NDArray[np.uint8]:
     """1 (H, W) where a pixel plus its ``flow`` (H, W, 2) is in the image."""
     height, width = flow.shape[:2]
     at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64) + flow
-    return _inside(at.reshape(-1, 2), width, height).reshape(height, width).astype(np.uint8)
+    return inside(at.reshape(-1, 2), width, height).reshape(height, width).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +107,7 @@ def point_tracks(frames: Sequence[Frame], queries: ArrayLike) -> PointTracks:
         model = frame.distortion_model
         xy[:, t] = project(xyz[:, t], frame.K, _coefficients(frame), model)  # type: ignore[arg-type]
         depth = frame.images["depth"]
-        visible[:, t] = _in_sight(xy[:, t], xyz[:, t, 2], depth) & _inside(xy[:, t], depth.shape[1], depth.shape[0])
+        visible[:, t] = _in_sight(xy[:, t], xyz[:, t, 2], depth)
     return PointTracks(xy, xyz, visible, instance)
 
 
@@ -127,16 +124,7 @@ def _coefficients(frame: Frame) -> NDArray[np.float64]:
     return frame.distortion[: len(COEFFICIENTS[frame.distortion_model])]
 
 
-def _inside(at: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
-    return (at >= -0.5).all(1) & (at[:, 0] < width - 0.5) & (at[:, 1] < height - 0.5)
-
-
 def _in_sight(at: NDArray[np.float64], z: NDArray[np.float64], depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether points (n,) at pixels (n, 2) and z-depths have no nearer surface before them on all four sides."""
-    height, width = depth.shape
-    known = np.where(np.isfinite(at), np.clip(at, -2, [width + 1, height + 1]), -2)
-    left, top = np.floor(known[:, 0]).astype(int), np.floor(known[:, 1]).astype(int)
-    u = np.clip(np.stack([left, left + 1, left, left + 1], 1), 0, width - 1)
-    v = np.clip(np.stack([top, top, top + 1, top + 1], 1), 0, height - 1)
-    surface = np.where(depth[v, u] > 0, depth[v, u], np.inf)
-    return (z > 0) & ~(surface < (z - _SLACK[0] - _SLACK[1] * z)[:, None]).all(1)
+    """Whether points (n,) at pixels (n, 2) and z-depths are in the image and not hidden."""
+    hidden, _, _ = before(at, z, depth)
+    return (z > 0) & ~hidden & inside(at, depth.shape[1], depth.shape[0])
