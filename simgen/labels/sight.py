@@ -27,6 +27,6 @@ def before(
     u = np.clip(np.stack([left, left + 1, left, left + 1], 1), 0, width - 1)
     v = np.clip(np.stack([top, top, top + 1, top + 1], 1), 0, height - 1)
     surface = np.where(depth[v, u] > 0, depth[v, u], np.inf)
-    hidden: NDArray[np.bool_] = (surface < (z - SLACK[0] - SLACK[1] * z)[:, None]).all(1)
+    hidden = np.all(surface < (z - SLACK[0] - SLACK[1] * z)[:, None], axis=1)
     nearest = np.argmin(surface, 1)[:, None]
     return hidden, np.take_along_axis(u, nearest, 1)[:, 0], np.take_along_axis(v, nearest, 1)[:, 0]
