@@ -333,11 +333,18 @@ def test_licences_are_read_and_never_guessed(tmp_path: Path) -> None:
     )
     (root / "own" / "LICENSE.txt").write_text("Permission is hereby granted, free of charge, to any person ...")
     used = {
-        "asset": Counter(["mugs/red/mug", "silent/box", "own/deep/thing", "primitive/box", "gone/it"]),
+        "asset": Counter(
+            [
+                *("mugs/red/mug", "silent/box", "own/deep/thing", "primitive/box", "gone/it"),
+                *("plate/mugs/photo@corner=0.1", "road_sign/disc-up_0"),
+            ]
+        ),
         "texture": Counter(["generated/wood"]),
     }
     found = {entry.source: entry for entry in licences(used, [root])}
     assert found["mugs/"].licence == "CC BY 4.0"
+    assert found["mugs/"].names == ("mugs/red/mug", "plate/mugs/photo@corner=0.1")
+    assert found["road_sign/ (computed)"].licence == "none needed"
     assert "Potters" in found["mugs/"].evidence
     assert found["silent/"].licence == "unknown"
     assert found["own/"].licence == "MIT"

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from simgen.assets import bundled
+from simgen.assets import bundled, plates
 
 _NOTES = re.compile(r"(licen[cs]e|copying|copyright|attribution)", re.IGNORECASE)
 _README = re.compile(r"readme", re.IGNORECASE)
@@ -60,9 +61,10 @@ def licences(used: Mapping[str, Counter[str]], search_paths: Sequence[str | Path
 
 
 def _licence(name: str, roots: Sequence[Path]) -> tuple[str, str, str]:
-    """Source, licence and evidence."""
+    """Source, licence and evidence; those of a plate are its picture's."""
+    name = plates.plain(name).removeprefix(plates.PREFIX)
     top = name.split("/")[0]
-    if top in ("primitive", "softbox", "generated"):
+    if top in _computed():
         return f"{top}/ (computed)", "none needed", "Made by simgen from numbers; there is no file of somebody else's."
     if top == "pybullet":
         root, rest = bundled.data_dir(), name.removeprefix("pybullet/")
@@ -78,6 +80,12 @@ def _licence(name: str, roots: Sequence[Path]) -> tuple[str, str, str]:
             return f"{top}/", *(told or ("unknown", f"There is no note on licences in {root / top} or above."))
     where = ", ".join(str(root) for root in roots) or "none"
     return f"{top}/", "unknown", f"Its files are not on this machine (asset paths: {where})."
+
+
+@cache
+def _computed() -> frozenset[str]:
+    """The first parts of the names of what simgen computes."""
+    return frozenset({"generated", *(entry.name.split("/")[0] for entry in bundled.entries() if entry.path is None)})
 
 
 def _told(root: Path, folder: Path, top: str) -> tuple[str, str] | None:
