@@ -21,6 +21,7 @@ from simgen.generate.scenes import SceneSource
 from simgen.labels.keypoints import VISIBLE
 from simgen.labels.rle import decode
 from simgen.physics.simulate import simulate
+from simgen.render import create
 from simgen.scene.between import state_at
 from simgen.scene.camera_record import ShutterRecord, TwistRecord
 from simgen.sensors.shutter import instants, label_bands
@@ -345,3 +346,19 @@ def test_a_camera_that_moves_is_traced(source: SceneSource) -> None:
     assert RENDERER.name == "raster"
     assert LIBRARY.asset("primitive/box").meshes
     assert moving(boxes([SIZE], frame()), lambda t: [at(0, 0, 1)]).track
+
+
+def test_another_renderer_sees_the_same_rows(source: SceneSource) -> None:
+    made = shapes("passes=[depth,instance]", shutter={"readout": 0.05}, motion={"angular_shake_deg": [10, 60, 20]})
+    record, simulation = draw_scene(made, source.library, 1)
+    other = create("tiny")
+    ours, theirs = (
+        next(compute_frames(record, simulation, source.library, one, ["depth", "instance"], source.categories)).images
+        for one in (source.renderer, other)
+    )
+    other.close()
+    assert (ours["instance"] == theirs["instance"]).mean() > 0.995
+    assert (np.abs(ours["depth"] - theirs["depth"]) < 1e-3 + 1e-3 * ours["depth"]).mean() > 0.995
+    still = dataclasses.replace(record, frames=tuple(dataclasses.replace(f, shutter=None) for f in record.frames))
+    (frozen,) = compute_frames(still, simulation, source.library, source.renderer, ["instance"], source.categories)
+    assert (frozen.images["instance"] != ours["instance"]).mean() > 0.003
