@@ -124,10 +124,10 @@ def _on_arrays(function: Function) -> Function:
     return FunctionType(call.__code__, function.__globals__, function.__name__, None, call.__closure__)
 
 
-def launch(compiled: Any, count: int, *args: Any, threads: int = THREADS) -> None:
+def launch(compiled: Any, count: int, *args: Any) -> None:
     """Run a kernel in ``count`` threads at least; the kernel leaves out what lies past its ``count``."""
     if count > 0:
-        compiled[-(-count // threads), threads](*args)
+        compiled[-(-count // THREADS), THREADS](*args)
 
 
 class Memory:
