@@ -17,6 +17,7 @@ from simgen.evaluate.experiment import files
 from simgen.evaluate.experiment.definition import Experiment, merged
 from simgen.evaluate.experiment.identity import claim, identity
 from simgen.evaluate.experiment.plan import Plan, Request, Training, choose, make, real_folder
+from simgen.learn.config import resolve
 from simgen.scene import fields
 
 SHIPPED = files.experiment_names()
@@ -134,6 +135,16 @@ def test_epochs_are_of_the_synthetic_images_for_all_arms(tmp_path: Path) -> None
     budgets = {"smoke": {"frames": 20, "train": {"find": {**train, "epochs": 3}}}}
     plan = make(choose(ask(tmp_path, build(budgets=budgets))))
     assert by_name(plan)["real"].steps == 3 * 20 / 4
+
+
+def test_settings_that_are_not_given_are_not_what_a_training_is_known_by(tmp_path: Path) -> None:
+    plan = make(choose(ask(tmp_path, ablations=("no_augmentation",))))
+    training = plan.ablations["find", "no_augmentation", 0]
+    known = json.loads(training.settings)
+    assert known["augment"] == {"strength": 0}
+    assert not {"warmup", "balance", "ema"} & set(known)
+    assert training.config.augment.strength == 0
+    assert training.config == resolve(training.config)
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [

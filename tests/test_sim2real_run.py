@@ -248,6 +248,8 @@ def test_tables_leave_out_what_is_empty_and_say_whether_the_goal_is_reached(fini
     assert any("real test" in line for line in lines)
     assert "goal 0.900 for synthetic: missed" in text
     assert "fixed_light" in text
+    told = [table.signed(value) for value in (0.25, -0.25, -1e-6, 1e-6, 0.0, 12.34, math.nan)]
+    assert told == ["+0.250", "\N{MINUS SIGN}0.250", "0.000", "0.000", "0.000", "+12.3", "-"]
     assert table.aligned([["a", "b", "c"], ["1", "", "22"]]) == "a  c\n1  22"
 
 

@@ -75,7 +75,8 @@ class Training:
     """A model to be trained: ``images`` first images of ``render``, ``real_images`` real ones (0: all, None: none).
 
     ``after`` is the training that it goes on from. ``turned_by`` is the one whose azimuths tell those of the real
-    images, which have a zero of their own, in the frame of the mesh. ``settings`` are those of training, as JSON.
+    images, which have a zero of their own, in the frame of the mesh. ``settings`` are those of training, as JSON, but
+    for defaults, so that a later version's new settings do not make it another training.
     """
 
     task: str
@@ -256,13 +257,27 @@ class _Planner:
 
     def _keep(self, name: str, config: TrainConfig, steps: int, **parts: Any) -> Training:
         """The training, or the one of the plan that gives the same model."""
-        settings = json.dumps(fields.plain(replace(config, steps=steps)), sort_keys=True)
+        given = _changed(fields.plain(replace(config, steps=steps)), fields.plain(TrainConfig()))
+        settings = json.dumps(given, sort_keys=True)
         made = Training(self.name, name, self.seed, steps, settings, **parts)
         for other in self.plan.trainings:
             if made.same_as(other):
                 return other
         self.plan.trainings.append(made)
         return made
+
+
+def _changed(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of nested settings that differ from the defaults."""
+    out: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            inner = _changed(value, defaults[key])
+            if inner:
+                out[key] = inner
+        elif value != defaults[key]:
+            out[key] = value
+    return out
 
 
 def _known(what: str, names: Sequence[str], known: Mapping[str, Any]) -> None:

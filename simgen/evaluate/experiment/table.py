@@ -62,12 +62,14 @@ def number(value: float) -> str:
     """A figure: three digits after the point below 10."""
     if math.isnan(value):
         return "-"
-    return (f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}").replace("-", MINUS)
+    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def signed(value: float) -> str:
     """A figure with its sign."""
-    return f"+{number(value)}" if value > 0 else number(value)
+    text = number(value)
+    return f"+{text}" if value > 0 and float(text) != 0 else text
 
 
 def reached(task: TaskResults, score: Score | None) -> bool | None:
