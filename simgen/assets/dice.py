@@ -53,6 +53,8 @@ class DieDesign:
     """Radius of edges and corners."""
     cut: float
     """Radius of the sphere that cuts the corners off; from 0.87 on none are."""
+    bulge: float
+    """Slope of the faces at their edges, in reflections only: lamps show as streaks on real dice."""
     roughness: float
     metallic: float
     faces: FaceDesign
@@ -100,8 +102,9 @@ def design(name: str) -> DieDesign:
     smallest = float(np.sqrt(0.25 + (faces.spread * np.sqrt(2) + faces.radius) ** 2))
     cut = between(smallest, 0.8) if random.random() < 0.4 else 0.87
     metallic = between(0.3, 0.8) if faces.body == "pearl" else 0.0
-    roughness = between(0.1, 0.5) if random.random() < 0.8 else between(0.4, 0.8)
-    return DieDesign(edge, rounding, cut, roughness, metallic, faces)
+    roughness = between(0.06, 0.4) if random.random() < 0.8 else between(0.4, 0.8)
+    bulge = between(0.0, 0.2)
+    return DieDesign(edge, rounding, cut, bulge, roughness, metallic, faces)
 
 
 def _axes(value: int, kind: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -132,6 +135,8 @@ def _mesh(
     core = np.clip(sheet, -flat, flat)
     normal = unit(sheet - core)
     point = core + normal * shape.rounding
+    inner = 1 - np.abs(sheet - core)[:, :2].max(axis=1, keepdims=True) / shape.rounding  # 0 where the next face begins
+    normal = unit(normal + shape.bulge * inner * core * (2, 2, 0))
     distance = np.sqrt(dot(point, point))[:, None]
     outside = distance > shape.cut
     normal = np.where(outside, unit(point), normal)
