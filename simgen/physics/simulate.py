@@ -29,7 +29,8 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
 
     Time 0 is the moment at which the scene has settled, or the start when ``world.settle`` is False. A capture time
     that is no multiple of the timestep is taken at the nearest step; all steps around an exposure that takes time are
-    in the track. Bodies that leave the world later on are missing from the states that follow. The result is the same to the last bit for equal records, whatever ran before.
+    in the track. Bodies that leave the world later on are missing from the states that follow. The result is the same
+    to the last bit for equal records, whatever ran before.
 
     Raises PhysicsError for a record that cannot be simulated, and AssetError when the library lacks an asset.
     """
