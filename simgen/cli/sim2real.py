@@ -160,7 +160,7 @@ def _title(stage: Stage) -> str:
 
 
 class _Bar:
-    """Shows progress on a terminal: a bar for each part, which stays when it is done."""
+    """Shows progress on a terminal: a bar for each part that has a length, which stays when it is done; else a line."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -170,10 +170,14 @@ class _Bar:
         if stage.what != self._what:
             self.close()
             self._what = stage.what
-            self._bar = tqdm(total=stage.total or None, unit=stage.unit or "it", dynamic_ncols=True)
-            self._bar.set_description(_title(stage))
-        assert self._bar is not None
-        self._bar.total, self._bar.unit = stage.total or None, stage.unit or "it"
+            if not stage.total:
+                print(_title(stage), file=sys.stderr, flush=True)
+        if not stage.total:
+            return
+        if self._bar is None:
+            self._bar = tqdm(
+                total=stage.total, unit=stage.unit, desc=_title(stage), initial=stage.done, dynamic_ncols=True
+            )
         if stage.note:
             self._bar.set_postfix_str(stage.note, refresh=False)
         self._bar.n = stage.done
@@ -182,6 +186,7 @@ class _Bar:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
 
 class _Lines:

@@ -144,7 +144,7 @@ class Runner:
             init=str(self.model_file(training.after).resolve()) if training.after else "",
         )
         what = f"{training.place}: train on " + " + ".join(f"{s['images']} {s['kind']}" for s in sources) + " images"
-        self._say(what)
+        self._say(what, 0, training.steps, "step")
 
         def tell(progress: Progress) -> None:
             note = "" if progress.score is None else f"{progress.score.name} {progress.score.value:.3f}"
