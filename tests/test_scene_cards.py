@@ -14,7 +14,8 @@ HALF = np.array([0.0315, 0.044, 0.0002])
 
 @pytest.fixture(scope="module")
 def config():
-    return simgen.load("cards", ["image.width=96", "image.height=96", "scene.objects.cards.count=5"])
+    counts = ["scene.objects.cards.count=5", "scene.objects.drawn.count=1"]
+    return simgen.load("cards", ["image.width=96", "image.height=96", *counts])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_ranks_are_labelled_by_what_is_visible_of_them(config, library):
     record, simulation = draw_scene(config, library, 1)
     for frame in compute_frames(record, simulation, library, create("raster", "cpu"), ["instance"], numbers):
         table = frame.objects
-        assert len(table.category_id) == 5
+        assert len(table.category_id) == 6
         for asset, number in zip(table.asset, table.category_id, strict=True):
             assert asset.partition("/")[2][:-1] == ranks[ids[int(number)]]
         for k, box in enumerate(table.bbox_visib):
@@ -47,7 +48,7 @@ def test_cards_come_to_rest_on_each_other_and_not_in_each_other(config, library)
         record, simulation = draw_scene(config, library, scene)
         assert not simulation.removed
         states = zip(record.bodies, simulation.states[0].bodies, strict=True)
-        cards = [state.T_world_obj for body, state in states if body.name.startswith(("cards", "others"))]
+        cards = [state.T_world_obj for body, state in states if body.name.startswith(("cards", "drawn", "others"))]
         for k, T in enumerate(cards):
             assert T[2, 2] > np.cos(np.radians(20))
             points = across @ T[:3, :3].T + T[:3, 3]

@@ -67,7 +67,7 @@ def face(card: str) -> Texture:
     canvas = np.full((_HEIGHT * _FINER, _WIDTH * _FINER, 3), 252, np.uint8)
     if rank in _PIPS:
         for x, y in _PIPS[rank]:
-            _suit(canvas, suit, x, y, 0.32 if rank == "A" else 0.18, y > 0.5)
+            _suit(canvas, suit, x, y, 0.22 if rank == "A" else 0.18, y > 0.5)
     else:
         _figure(canvas, rank, suit)
     _index(canvas, rank, suit)
