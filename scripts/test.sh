@@ -15,5 +15,5 @@ ruff format --check .
 say "Types (mypy)"
 mypy
 
-say "Tests (pytest)"
-pytest "$@"
+say "Tests (pytest, a process for each core, at most four)"
+pytest -n auto --maxprocesses 4 --dist loadfile "$@"

@@ -287,7 +287,7 @@ def test_interruption_ends_everything_in_order(
     began = time.monotonic()
     (os.killpg if whom == "group" else os.kill)(job.pid, getattr(signal, number))
     _, errors = job.communicate(timeout=10)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8  # the trap would hold it for much longer
     assert (job.returncode, errors) == (130, b"")
     wait_for(lambda: not any(alive(process) for process in family), 1)
     assert_nothing_unfinished(folder)
