@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from simgen.assets.asset import Texture
 from simgen.assets.patterns import KINDS, generate
@@ -49,6 +49,8 @@ def decode(data: bytes, where: str, size: int | None = None, srgb: bool = True) 
                 picture = ImageOps.exif_transpose(_to_8_bits(image))
     except AssetError:
         raise
+    except UnidentifiedImageError:  # Pillow's words name the bytes, not the file
+        raise AssetError(f"{where} is not a readable image (its format is not known): replace it") from None
     except Exception as error:  # Pillow's decoders raise a dozen unrelated types on damaged files
         raise AssetError(f"{where} is not a readable image ({error}): replace it") from None
     if size is not None and max(picture.size) > size:
