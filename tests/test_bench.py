@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,24 @@ def test_all_parts_give_figures(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_part_is_told() -> None:
     with pytest.raises(ConfigError, match=r'"sensors"'):
         measure("shapes", [(48, 32)], parts=["sensor"])
+
+
+def test_peers_get_a_picture_for_each_map_and_tint(tmp_path: Path) -> None:
+    """Tints that Python's hash takes for one another (-1 and -2) are two, equal maps in two places are one."""
+    [shot] = reference_snapshots(32, 24, objects=2, triangles=100, views=1)
+    plane, first, second = shot.drawables
+    map_ = first.material.base_color_map
+    assert map_ is not None
+    looks = [
+        replace(first.material, base_color=(-1.0, 0.5, 0.5, 1.0)),
+        replace(first.material, base_color=(-2.0, 0.5, 0.5, 1.0)),
+        replace(first.material, base_color=(-2.0, 0.5, 0.5, 1.0), base_color_map=replace(map_)),
+    ]
+    things = (plane, *(replace(second, material=look) for look in looks))
+    run._write([replace(shot, drawables=things)], tmp_path, 1.0)
+    _, *files = (thing["texture"] for thing in json.loads((tmp_path / "stage.json").read_text())["things"])
+    assert files[0] != files[1] == files[2]
+    assert all((tmp_path / file).is_file() for file in files)
 
 
 def test_peers_answer_or_say_why_not() -> None:

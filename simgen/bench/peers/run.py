@@ -33,6 +33,9 @@ PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
 _PATIENCE = 600.0
 """Seconds after which a peer is given up."""
 
+_Look = tuple[str, tuple[float, float, float, float]]
+"""Key of a colour map and the colour that tints it."""
+
 _LAMPS = ((-0.4, 0.3, -0.87), (0.5, 0.3, -0.8), (0.2, -0.6, -0.77))
 
 
@@ -108,7 +111,7 @@ def _ask(python: str, program: tuple[str, ...], folder: str) -> dict[str, Any] |
 
 def _write(shots: Sequence[Snapshot], folder: Path, seconds: float) -> None:
     first = shots[0]
-    textures: dict[int, str] = {}
+    textures: dict[_Look, str] = {}
     things = [_thing(drawable, k, folder, textures) for k, drawable in enumerate(first.drawables)]
     content = {
         "width": first.camera.width,
@@ -122,7 +125,7 @@ def _write(shots: Sequence[Snapshot], folder: Path, seconds: float) -> None:
     (folder / "stage.json").write_text(json.dumps(content))
 
 
-def _thing(drawable: Drawable, number: int, folder: Path, textures: dict[int, str]) -> dict[str, Any]:
+def _thing(drawable: Drawable, number: int, folder: Path, textures: dict[_Look, str]) -> dict[str, Any]:
     mesh, material = drawable.mesh, drawable.material
     assert mesh.uv is not None
     assert material.base_color_map is not None
@@ -134,7 +137,7 @@ def _thing(drawable: Drawable, number: int, folder: Path, textures: dict[int, st
     lines += [f"vt {u} {v}" for u, v in uv.tolist()] + [f"vn {x} {y} {z}" for x, y, z in mesh.normals.tolist()]
     lines += ["f " + " ".join(f"{i}/{i}/{i}" for i in face) for face in (mesh.faces + 1).tolist()]
     (folder / obj).write_text("\n".join(lines) + "\n")
-    key = hash((id(material.base_color_map), material.base_color))
+    key = (material.base_color_map.key, material.base_color)
     if key not in textures:
         textures[key] = f"texture{number}.png"
         tint = np.asarray(material.base_color[:3], np.float32)
