@@ -131,7 +131,7 @@ def _box(mask: np.ndarray) -> list[int]:
 class FakeSource:
     """A source of such scenes. ``config.assets.path[0]`` may name a folder of traps, files called WHAT-SCENE:
 
-    kill (dies of SIGKILL once), die (every time), hang (for a minute), error (of the user's), fault (of the program's),
+    kill (dies of SIGKILL once), die (every time), hang (for minutes), error (of the user's), fault (of the program's),
     full (a full disk) and restless (it does not settle) when the scene is drawn; and slow, which makes all scenes take
     a fifth of a second.
     """
@@ -187,7 +187,7 @@ class FakeSource:
         if (self.traps / f"die-{scene}").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         if (self.traps / f"hang-{scene}").exists():
-            time.sleep(60)
+            time.sleep(300)
         if (self.traps / f"error-{scene}").exists():
             raise AssetError("the mesh is broken")
         if (self.traps / f"fault-{scene}").exists():
