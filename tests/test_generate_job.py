@@ -341,16 +341,28 @@ def test_more_frames_continue_a_dataset(tmp_path: Path, undisturbed: Path) -> No
         run(config(folder, frames=7))
 
 
-def test_shards_are_sized_by_the_first_run_unless_told(tmp_path: Path) -> None:
+def test_a_short_first_run_does_not_size_all_shards(tmp_path: Path) -> None:
+    """33 frames in scenes of two: what is there is kept, but for the cut scene; the rest is divided anew."""
     folder = tmp_path / "d"
-    run(config(folder, frames=64, output={}))
-    assert {entry.frames for entry in load(folder).shards} == {4}
+    run(config(folder, frames=33, output={}))
+    assert [entry.frames for entry in load(folder).shards] == [2] * 16 + [1]
     before = stamps(folder)
-    run(config(folder, frames=320, output={}))
-    assert {entry.frames for entry in load(folder).shards} == {4}
+    run(config(folder, frames=352, output={}))
+    assert [entry.frames for entry in load(folder).shards] == [2] * 16 + [20] * 16
+    assert before.items() - stamps(folder).items() == {("shard-000016.h5", before["shard-000016.h5"])}
+    assert verify(folder) == []
+    (folder / "shards" / "shard-000020.h5").unlink()
+    before = stamps(folder)
+    run(config(folder, frames=352, output={}))  # a repair keeps the division
     assert before.items() <= stamps(folder).items()
-    run(config(tmp_path / "large", frames=320, output={}))
-    assert {entry.frames for entry in load(tmp_path / "large").shards} == {20}
+    run(config(folder, frames=360, output={}))
+    assert [entry.frames for entry in load(folder).shards] == [2] * 16 + [20] * 16 + [8]
+    direct = tmp_path / "direct"
+    run(config(direct, frames=352, output={}))
+    assert {entry.frames for entry in load(direct).shards} == {22}
+    with Dataset(folder) as one, Dataset(direct) as other:
+        for k in (0, 31, 32, 33, 52, 351):
+            assert one[k].images["rgb"].tobytes() == other[k].images["rgb"].tobytes()
 
 
 def test_another_configuration_is_refused_and_nothing_touched(tmp_path: Path, traps: Path) -> None:

@@ -21,6 +21,7 @@ from simgen.assets.hull import MAX_VERTICES, THINNEST, convex_hull, extents, hul
 from simgen.assets.mesh import F64, I64, Geometry, closed, signed_volume, weld
 from simgen.assets.obj import read_obj
 from simgen.errors import AssetError
+from simgen.scratch import scratch_folder
 
 CONVEX_RATIO = 0.9
 """A closed mesh that fills this share of its convex hull is taken as convex."""
@@ -163,10 +164,10 @@ def _vhacd(vertices: F64, faces: I64, concavity: float, where: str) -> list[F64]
     middle, extent = (low + high) / 2, float((high - low).max())
     lines = [f"v {x!r} {y!r} {z!r}\n" for x, y, z in ((vertices - middle) / extent).tolist()]
     lines += [f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist()]
-    with tempfile.TemporaryDirectory(prefix="simgen-") as folder:
-        source, result = Path(folder, "mesh.obj"), Path(folder, "parts.obj")
+    with scratch_folder() as folder:
+        source, result = folder / "mesh.obj", folder / "parts.obj"
         source.write_text("".join(lines))
-        files = [str(source), str(result), str(Path(folder, "log.txt"))]
+        files = [str(source), str(result), str(folder / "log.txt")]
         command = [sys.executable, "-c", VHACD_PROGRAM, *files, json.dumps({**VHACD_OPTIONS, "concavity": concavity})]
         try:
             subprocess.run(

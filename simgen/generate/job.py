@@ -17,9 +17,10 @@ from simgen.generate.calibration import calibrated
 from simgen.generate.folder import checked_folder, locked
 from simgen.generate.interrupt import interruptible
 from simgen.generate.messages import Assignment, ShardDone
-from simgen.generate.plan import automatic_frames_per_shard, plan, whole_scenes
+from simgen.generate.plan import plan, whole_scenes
 from simgen.generate.source import Facts, OpenSource
 from simgen.processes import available_cores
+from simgen.scratch import sweep
 from simgen.shards import manifest as manifests
 from simgen.shards.files import TEMPORARY, cannot_write
 from simgen.shards.manifest import MANIFEST, SHARDS, Category, Manifest, ShardEntry
@@ -82,6 +83,7 @@ def render(
     # As workers get it: all defaults filled in, and what calibration files say, so that the dataset tells it too.
     config = calibrated(from_plain(to_plain(config)))
     folder = checked_folder(config.out)
+    sweep()
     tell = progress or (lambda _: None)
     with interruptible():
         if not (folder / MANIFEST).exists():
@@ -106,7 +108,7 @@ def render(
 def describe(config: RenderConfig, facts: Facts, old: Manifest | None = None) -> Manifest:
     """The manifest of the dataset that ``config`` asks for, all shards pending.
 
-    Where the size of shards is left open, it is that of the dataset ``old`` which is continued.
+    Where the size of shards is left open, those of the dataset ``old`` which is continued stay as they are.
     """
     plain = to_plain(config)
     plain["renderer"] = {"name": facts.renderer, "device": facts.device}
@@ -114,8 +116,8 @@ def describe(config: RenderConfig, facts: Facts, old: Manifest | None = None) ->
     plain["assets"]["path"] = [str(Path(path).expanduser().resolve()) for path in config.assets.path]
     per_scene = frames_per_scene(config)
     wanted = config.output.frames_per_shard
-    if wanted == "auto":
-        wanted = automatic_frames_per_shard(config.frames) if old is None else old.frames_per_shard
+    shards = plan(config.frames, per_scene, None if wanted == "auto" else wanted, old)
+    largest = max(entry.frames for entry in shards) if wanted == "auto" else wanted
     manifest = Manifest(
         schema=SCHEMA,
         simgen=__version__,
@@ -129,8 +131,8 @@ def describe(config: RenderConfig, facts: Facts, old: Manifest | None = None) ->
         categories=[Category(k + 1, name) for k, name in enumerate(facts.categories)],
         frames=config.frames,
         frames_per_scene=per_scene,
-        frames_per_shard=whole_scenes(wanted, per_scene),
-        shards=plan(config.frames, per_scene, wanted),
+        frames_per_shard=whole_scenes(largest, per_scene),
+        shards=shards,
     )
     manifest.digest = manifests.digest(manifest)
     return manifest

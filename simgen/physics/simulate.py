@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from simgen.physics.settle import lost, settle, take_out
 from simgen.scene.containers import containers
 from simgen.scene.record import BodyRecord, SceneRecord
 from simgen.scene.state import BodyState, Motion, SceneState, Simulation, Trace
+from simgen.scratch import scratch_folder
 
 SOLVER_ITERATIONS = 50
 
@@ -36,7 +36,7 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
     """
     _check(record)
     world = record.world
-    with connect() as client, tempfile.TemporaryDirectory(prefix="simgen-") as folder:
+    with connect() as client, scratch_folder() as folder:
         bullet.setGravity(*world.gravity, physicsClientId=client)
         bullet.setPhysicsEngineParameter(
             fixedTimeStep=world.timestep,
@@ -44,7 +44,7 @@ def simulate(record: SceneRecord, library: Library) -> Simulation:
             deterministicOverlappingPairs=1,
             physicsClientId=client,
         )
-        bodies, scenery, removed = _build(client, record, library, Path(folder))
+        bodies, scenery, removed = _build(client, record, library, folder)
         _check_mounts(record, bodies)
         motors = robot.install(client, record, bodies)
         robot.drive(client, motors, 0.0)

@@ -16,12 +16,10 @@ snapshot adds bodies of its own and removes them again, which leaves nothing tha
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import floor, log2
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,6 +34,7 @@ from simgen.render.raster import RasterRenderer
 from simgen.render.silhouette import Silhouette
 from simgen.render.tiny_light import ENCODED, LINEAR, Lighting, background, encode, light_distance, lighting
 from simgen.render.tiny_mesh import triangles
+from simgen.scratch import scratch_folder
 
 Array = NDArray[np.float64]
 
@@ -143,7 +142,7 @@ class _Client:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._id = self._stack.enter_context(connect())
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="simgen-")))
+        self._folder = self._stack.enter_context(scratch_folder())
         self._shapes: dict[tuple[object, ...], list[int]] = {}
         self._textures: dict[str, int] = {}
         self._extents: dict[str, Array] = {}
