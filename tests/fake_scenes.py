@@ -169,6 +169,9 @@ class FakeSource:
     def complaint(self, record: SceneRecord, simulation: Simulation) -> str:
         return f"scene {record.scene} did not settle"
 
+    def check(self) -> None:
+        pass
+
     def warm_up(self) -> None:
         if self.traps is not None:
             (self.traps / f"warm-{os.getpid()}").touch()

@@ -90,6 +90,7 @@ def render(
             executor.prepare(open_source)
         source = open_source(config)
         try:
+            source.check()
             with locked(folder):
                 old = manifests.load(folder) if (folder / MANIFEST).exists() else None
                 manifest = describe(config, source.facts, old)

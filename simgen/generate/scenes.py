@@ -19,6 +19,7 @@ from simgen.labels.frame import Frame
 from simgen.physics.simulate import explain, simulate
 from simgen.randomize.depth_sensor import depth_sensor
 from simgen.randomize.draw import Draw
+from simgen.randomize.names import check_designs
 from simgen.randomize.sample import take
 from simgen.randomize.sensor import sensor as draw_sensor
 from simgen.render import create, raster
@@ -80,6 +81,10 @@ class SceneSource:
     def complaint(self, record: SceneRecord, simulation: Simulation) -> str:
         """What had to be removed from a scene that did not settle, and what to change."""
         return explain(simulation, record)
+
+    def check(self) -> None:
+        """Raise ConfigError for designs of draws that no scene has."""
+        check_designs(self.config, self.library)
 
     def warm_up(self) -> None:
         """Compute small images of a box, without physics and files: this compiles what Numba has to compile."""

@@ -44,6 +44,10 @@ class Source(Protocol):
         """A sentence on what had to be removed from a scene that did not settle, and what to change."""
         ...
 
+    def check(self) -> None:
+        """Raise SimgenError for what is wrong and would be found only when some scene needs it."""
+        ...
+
     def warm_up(self) -> None:
         """Compile what has to be compiled, so that processes opened afterwards find it on the disk."""
         ...

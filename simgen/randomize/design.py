@@ -123,10 +123,14 @@ class Designs:
     def of(self, factor: str, name: str) -> str:
         """The design of a draw."""
         for design, patterns in self.names.get(factor, {}).items():
-            owned = name.partition(".")[2]
-            if any(fnmatchcase(name, pattern) or fnmatchcase(owned, pattern) for pattern in patterns):
+            if any(fits(name, pattern) for pattern in patterns):
                 return design
         return self.factors.get(factor, "random")
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a draw is meant by a name or glob: its own, or that which it has without its owner."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.partition(".")[2], pattern)
 
 
 def points(

@@ -52,11 +52,15 @@ class Draw:
 
     def whole(self, factor: str, name: str, distribution: Distribution, label: str | None = None) -> Value:
         """As ``one``, at full strength: for effects that fade from none, not from their nominal value."""
-        value = distribution.nominal
-        if distribution.uniforms:
-            value = distribution.value(self.uniforms(factor, name, 1, distribution.uniforms, distribution.coins)[0])
+        value = self.unlogged(factor, name, distribution)
         self.note(factor, label or name, value)
         return value
+
+    def unlogged(self, factor: str, name: str, distribution: Distribution) -> Value:
+        """As ``whole``, for a caller that makes something of it and logs that."""
+        if not distribution.uniforms:
+            return distribution.nominal
+        return distribution.value(self.uniforms(factor, name, 1, distribution.uniforms, distribution.coins)[0])
 
     def many(self, factor: str, name: str, distribution: Distribution, n: int) -> list[Value]:
         """A value for each of ``n`` items in order; those of the first items do not depend on ``n``."""
@@ -76,7 +80,7 @@ class Draw:
         """
         again = f"#{self.attempt}" if self.attempt and factor == "poses" else ""
         again += f"~{self.candidate}.{self.take}" if self.candidate or self.take else ""
-        shared = self._shared(name)
+        shared = self.shared(name)
         design = "random" if again else self.designs.of(factor, shared)
         rows: list[list[float]]
         if design == "random":
@@ -91,7 +95,7 @@ class Draw:
         """Log a drawn value."""
         self.log.setdefault(factor, {})[name] = _listed(value)
 
-    def _shared(self, name: str) -> str:
+    def shared(self, name: str) -> str:
         """``name`` with the camera for the view."""
         for source, camera in self.sources.items():
             if name.startswith(f"{source}."):

@@ -54,8 +54,12 @@ def sample(
     altogether; ``takes`` above 0, one a view, draw the camera of that view anew. Raises AssetError when a group
     finds no asset or an asset is broken, ConfigError when the definition names joints or textures that do not exist.
     """
+    return assembled(config, library, _draw(config, seed, scene, attempt, candidate), takes)
+
+
+def assembled(config: RenderConfig, library: Library, draw: Draw, takes: Sequence[int] = ()) -> SceneRecord:
+    """The record that ``draw`` gives, one of a scene; see ``sample``."""
     definition = config.scene
-    draw = _draw(config, seed, scene, attempt, candidate)
     pools = Pools(library)
     bodies: list[BodyRecord] = []
     supports: dict[str | None, Support] = {None: _WORLD}
@@ -76,8 +80,8 @@ def sample(
     frames = _frames(config, draw, takes)
     return SceneRecord(
         definition=definition.name,
-        seed=seed,
-        scene=scene,
+        seed=draw.seed,
+        scene=draw.scene,
         world=WorldRecord(
             gravity=_vec3(world.gravity),
             timestep=world.timestep,
@@ -95,8 +99,8 @@ def sample(
         traces=tuple(definition.traces),
         sensors=trace_sensors(definition.sensors, frames, {body.name for body in bodies}, draw),
         keypoints=_keypoints(definition.keypoints, bodies, library),
-        attempt=attempt,
-        candidate=candidate,
+        attempt=draw.attempt,
+        candidate=draw.candidate,
         draws=draw.log,
         omitted=omitted,
     )

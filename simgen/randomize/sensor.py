@@ -86,7 +86,7 @@ def _effects(source: str, definition: SensorDefinition, draw: Draw) -> dict[str,
         distribution: Distribution | None = getattr(definition, key)
         if distribution is None:
             continue
-        value = _at_full_strength(f"{source}.{key}", distribution, draw)
+        value = draw.unlogged("sensor", f"{source}.{key}", distribution)
         if key in _FADING:
             value = _faded(neutral, value, strength)
         elif strength < 1 and draw.uniforms("sensor", f"{source}.{key}.applied", 1, 1)[0][0] >= strength:
@@ -97,12 +97,6 @@ def _effects(source: str, definition: SensorDefinition, draw: Draw) -> dict[str,
             detail = _DETAILS[key]
             effects[detail] = draw.one("sensor", f"{source}.{detail}", getattr(definition, detail), label=detail)
     return effects
-
-
-def _at_full_strength(name: str, distribution: Distribution, draw: Draw) -> Value:
-    if not distribution.uniforms:
-        return distribution.nominal
-    return distribution.value(draw.uniforms("sensor", name, 1, distribution.uniforms, distribution.coins)[0])
 
 
 def _faded(neutral: Value, value: Value, strength: float) -> Value:
