@@ -135,12 +135,13 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def predict(model: Model, source: Source, batch: int = 32) -> Iterator[tuple[Sample, Prediction]]:
+def predict(model: Model, source: Source) -> Iterator[tuple[Sample, Prediction]]:
     """Each sample of ``source`` and what ``model`` says of it, in order.
 
     classify and pose look where the model was trained to look: at the whole image, or around the annotated objects.
     """
     model.module.eval()
+    batch = _batch(model)
     pending: list[tuple[Sample, list[tuple[int, View]]]] = []
     waiting = 0
     for index in range(len(source)):
@@ -152,6 +153,14 @@ def predict(model: Model, source: Source, batch: int = 32) -> Iterator[tuple[Sam
             yield from _flush(model, pending)
             pending, waiting = [], 0
     yield from _flush(model, pending)
+
+
+def _batch(model: Model) -> int:
+    """Images at a time: many for a GPU; on a CPU as many as leave the layers between in its caches."""
+    most = 32
+    if model.device.type != "cpu":
+        return most
+    return max(1, min(most, (1 << 20) // (model.input.height * model.input.width)))
 
 
 def predict_image(model: Model, image: NDArray[np.uint8]) -> Prediction:

@@ -130,6 +130,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LearnError(f"the folder {folder} cannot be made ({error.strerror}); give another out=DIR.") from None
+    precision = _precision(config, device)
     state = _start(config, data, device)
     about = _identity(config, data, val, items, steps)
     _resume(state, folder, about)
@@ -140,7 +141,7 @@ def train(
     first_step = state.step
     while state.step < steps and not state.stopped:
         batch = {name: array.to(device, non_blocking=True) for name, array in next(loader).items()}
-        total = total + _step(state, batch, config, steps, device)
+        total = total + _step(state, batch, config, steps, device, precision)
         state.step += 1
         images += config.batch
         if state.step not in marks:
@@ -149,7 +150,9 @@ def train(
                 _tell(report, state, steps, total, images, config, seconds, None, first_step)
             continue
         mean_loss = float(total) / max(1, images // config.batch)
-        score = scorer(state.averaged, val)
+        # As exact as training is: which step was best does not hang on the last digits, and it takes a third.
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            score = scorer(state.averaged, val)
         _judge(state, score, mean_loss, config, time.perf_counter() - began, folder, about)
         seconds = time.perf_counter() - began
         _tell(report, state, steps, total, images, config, seconds, score, first_step)
@@ -302,7 +305,14 @@ def _tell(
     )
 
 
-def _step(state: _State, batch: dict[str, Tensor], config: TrainConfig, steps: int, device: torch.device) -> Tensor:
+def _step(
+    state: _State,
+    batch: dict[str, Tensor],
+    config: TrainConfig,
+    steps: int,
+    device: torch.device,
+    precision: torch.dtype,
+) -> Tensor:
     """One step of gradient descent; returns the loss."""
     for group in state.optimizer.param_groups:
         group["lr"] = config.lr * _schedule(state.step, steps, config.warmup)
@@ -311,7 +321,6 @@ def _step(state: _State, batch: dict[str, Tensor], config: TrainConfig, steps: i
     batch = augment(batch, config.augment, generator)
     image = batch["image"].contiguous(memory_format=_layout(config, device))
     state.model.module.train()
-    precision = _precision(config, device)
     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
         output = state.model.module(image)
     value = task_loss(config.task, output.float(), batch, config.label_smoothing)
