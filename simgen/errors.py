@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class SimgenError(Exception):
@@ -28,6 +28,12 @@ class RenderError(SimgenError):
 
 class DatasetError(SimgenError):
     """A dataset on disk is missing, damaged, of another schema or of another configuration."""
+
+
+def several(sentences: Sequence[str], shown: int = 10) -> str:
+    """One sentence of ``sentences``, of which there is at least one: the first few, and how many more there are."""
+    more = f"; and {len(sentences) - shown} more" if len(sentences) > shown else ""
+    return "; ".join(sentences[:shown]) + more
 
 
 def near_match(word: str, known: Iterable[str]) -> str:

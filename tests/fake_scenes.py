@@ -172,6 +172,11 @@ class FakeSource:
     def check(self) -> None:
         pass
 
+    def contents(self) -> dict[str, str]:
+        """What the file ``contents`` among the traps says."""
+        file = self.traps / "contents" if self.traps else Path("/nonexistent")
+        return {"meshes": file.read_text()} if file.exists() else {}
+
     def warm_up(self) -> None:
         if self.traps is not None:
             (self.traps / f"warm-{os.getpid()}").touch()

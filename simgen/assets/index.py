@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from urllib.parse import unquote
 
 from simgen.assets.environments import ENVIRONMENT_SUFFIXES
+from simgen.assets.files import references
 from simgen.assets.mesh_files import MESH_SUFFIXES
-from simgen.assets.obj import map_path
 from simgen.assets.sidecar import SIDECAR, Sidecar, read_sidecar
 from simgen.assets.textures import IMAGE_SUFFIXES
-from simgen.assets.urdf import mesh_path
-from simgen.errors import AssetError
+from simgen.errors import AssetError, several
 
 Kind = Literal["asset", "texture", "environment"]
 
@@ -34,17 +31,13 @@ GENERIC_NAMES = frozenset(
 )
 """Names of files and folders that say nothing of what is in them; the folder above is asked."""
 
-URDF_MESH = re.compile(rb"""<mesh[^>]*?filename\s*=\s*["']([^"']+)["']""")
-URDF_TEXTURE = re.compile(rb"""<texture[^>]*?filename\s*=\s*["']([^"']+)["']""")
-MTL_MAP = re.compile(r"^\s*(?:map_\w+|bump|disp|decal|norm|refl)\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class Entry:
     """One thing of the library.
 
     ``path`` is its file, None when it is computed; ``size`` the bytes of all files it is known to need, ``parts`` its
-    collision meshes where they are not named in the file itself.
+    collision meshes where they are not named in the file itself; ``bundled`` comes with the package.
     """
 
     name: str
@@ -54,6 +47,7 @@ class Entry:
     category: str = ""
     sidecar: Sidecar = field(default_factory=Sidecar)
     parts: tuple[Path, ...] = ()
+    bundled: bool = False
 
 
 @dataclass
@@ -77,7 +71,7 @@ def index(root: Path) -> list[Entry]:
     bytes_of: dict[Path, int] = {}
     for path, size in tree.sizes.items():
         suffix = path.suffix.lower()
-        needs = _references(path) if suffix in (".urdf", ".mtl", ".gltf") else set()
+        needs = references(path) if suffix in (".urdf", ".mtl", ".gltf") else set()
         if suffix == ".urdf":
             needs |= _siblings(tree, path, needs)
         found = {need for need in needs if need in tree.sizes and need != path}
@@ -140,31 +134,6 @@ def _walk(root: Path) -> _Tree:
     return tree
 
 
-def _references(path: Path) -> set[Path]:
-    """Paths of the files that a URDF, MTL or glTF names, whether they exist or not."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise AssetError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
-    if path.suffix.lower() == ".urdf":
-        names = [match.decode("utf-8", "replace") for match in URDF_MESH.findall(data) + URDF_TEXTURE.findall(data)]
-        return {_plain(mesh_path(path, name)) for name in names}
-    if path.suffix.lower() == ".mtl":
-        statements = MTL_MAP.findall(data.decode("utf-8", "replace"))
-        return {_plain(map_path(path.parent, statement)) for statement in statements}
-    try:
-        document = json.loads(data)
-        uris = [item["uri"] for key in ("images", "buffers") for item in document.get(key, []) if "uri" in item]
-        return {_plain(path.parent / unquote(uri)) for uri in uris if not uri.startswith("data:")}
-    except (ValueError, TypeError, AttributeError, KeyError):  # told when the mesh is loaded
-        return set()
-
-
-def _plain(path: Path) -> Path:
-    """``path`` without "..", which may not be resolved further: links keep their own names in the library."""
-    return Path(os.path.normpath(path))
-
-
 def _siblings(tree: _Tree, urdf: Path, needs: set[Path]) -> set[Path]:
     """Meshes that belong to a URDF without being named in it."""
     home = urdf.parent
@@ -211,7 +180,16 @@ def _is_texture(root: Path, tree: _Tree, path: Path) -> bool:
 
 
 def _with_sidecars(root: Path, tree: _Tree, entries: Sequence[Entry]) -> list[Entry]:
-    folders = {path: read_sidecar(path) for path in tree.sizes if path.name == SIDECAR}
+    wrong: list[str] = []
+
+    def read(path: Path) -> Sidecar:
+        try:
+            return read_sidecar(path)
+        except AssetError as error:
+            wrong.append(str(error))
+            return Sidecar()
+
+    folders = {path: read(path) for path in tree.sizes if path.name == SIDECAR}
     out = []
     for entry in entries:
         if entry.kind != "asset" or entry.path is None:
@@ -222,11 +200,13 @@ def _with_sidecars(root: Path, tree: _Tree, entries: Sequence[Entry]) -> list[En
         notes = [folders[path] for path in files]
         own = entry.path.with_suffix(".yaml")
         if own in tree.sizes and own.name != SIDECAR:
-            notes.append(read_sidecar(own))
+            notes.append(read(own))
             files.append(own)
         sidecar = Sidecar()
         for note in notes:
             sidecar = sidecar.overridden(note)
         size = entry.size + sum(tree.sizes[path] for path in files)
         out.append(replace(entry, sidecar=sidecar, category=sidecar.category or entry.category, size=size))
+    if wrong:
+        raise AssetError(several(wrong))
     return out

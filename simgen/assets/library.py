@@ -17,9 +17,11 @@ from simgen.assets import bundled, carton, dice, environments, plates, playing_c
 from simgen.assets.asset import Asset, Material, Mesh, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
+from simgen.assets.files import closure
 from simgen.assets.index import Entry, Kind, category, index, search_paths
 from simgen.assets.loading import load_asset
 from simgen.assets.primitives import primitive
+from simgen.assets.sidecar import Sidecar
 from simgen.errors import AssetError, near_match
 
 __all__ = ["Library", "scaled_physics", "search_paths"]
@@ -61,7 +63,7 @@ class Library:
         self.cache_dir = default_cache_dir() if cache_dir is None else Path(cache_dir)
         self._entries: dict[Kind, dict[str, Entry]] = {"asset": {}, "texture": {}, "environment": {}}
         found = [entry for path in self.paths for entry in index(path)]
-        for entry in [*found, *(bundled.entries() if builtin else [])]:
+        for entry in [*found, *(replace(entry, bundled=True) for entry in (bundled.entries() if builtin else []))]:
             self._entries[entry.kind].setdefault(entry.name, entry)
         self._plates: dict[str, Entry] = {}
         for entry in self._entries["texture"].values():
@@ -113,10 +115,30 @@ class Library:
         """Named points of the asset in its frame, metres, from its sidecar; raises AssetError when there is none."""
         return dict(self._entry("asset", name).sidecar.keypoints)
 
+    def bundled(self, kind: Kind, name: str) -> bool:
+        """Whether it comes with the package, not from a search path; raises AssetError when there is none."""
+        return self._entry(kind, name).bundled
+
+    def files(self, kind: Kind, name: str) -> list[Path]:
+        """All files that something of the library consists of, those that are missing, too, but for sidecars; sorted.
+
+        None for what is computed. Raises AssetError when there is none of that name.
+        """
+        entry = self._entry(kind, name)
+        if entry.path is None:
+            return []
+        back = plates.parse(name).back if kind == "asset" and name.startswith(plates.PREFIX) else None
+        more = [] if back is None else self.files("texture", back)
+        return closure([entry.path, *entry.parts, *more])
+
+    def sidecar(self, kind: Kind, name: str) -> Sidecar:
+        """What sidecars say of something of the library; raises AssetError when there is none of that name."""
+        return self._entry(kind, name).sidecar
+
     def fingerprint(self) -> str:
         """A digest of all names, kinds, categories and file sizes: the same on every machine that has the same files.
 
-        Contents are not read: an edit that keeps the size of a file goes unnoticed.
+        Contents are not read; ``simgen.assets.contents`` notices an edit that keeps the size of a file.
         """
         digest = hashlib.sha256()
         for kind in sorted(self._entries):

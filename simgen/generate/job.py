@@ -94,6 +94,7 @@ def render(
             with locked(folder):
                 old = manifests.load(folder) if (folder / MANIFEST).exists() else None
                 manifest = describe(config, source.facts, old)
+                manifest.contents = source.contents()
                 _take_over(folder, old, manifest, tell)
                 pending = [entry for entry in manifest.shards if entry.state == "pending"]
                 if pending:

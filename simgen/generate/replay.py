@@ -17,6 +17,7 @@ from simgen.generate.source import OpenSource
 from simgen.labels.frame import Frame
 from simgen.scene.state import Trace
 from simgen.shards.codec import decode_rgb, encode_rgb
+from simgen.shards.manifest import changed
 from simgen.shards.reader import Dataset
 from simgen.shards.schema import from_stored, to_stored
 from simgen.shards.shard import shown_columns
@@ -63,6 +64,9 @@ def replay(
         found += _trace_differences(traces, simulation.traces)
         if found and source.facts.assets != data.manifest.assets:
             found.insert(0, Difference("assets", "the asset library is not the one that the dataset was made with"))
+        elif found and (parts := changed(data.manifest.contents, source.contents())):
+            what = f"files below {', '.join(parts)} have been changed since the dataset was made"
+            found.insert(0, Difference("assets", what))
     finally:
         source.close()
     return found

@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from simgen.assets.check import broken
+from simgen.assets.contents import contents
 from simgen.assets.library import Library, search_paths
 from simgen.config import RenderConfig
+from simgen.errors import AssetError, several
 from simgen.generate.calibration import calibrated
 from simgen.generate.observe import observe
 from simgen.generate.pipeline import category_ids, compute_frames, draw_scene, resolve_passes
@@ -22,6 +25,7 @@ from simgen.randomize.draw import Draw
 from simgen.randomize.names import check_designs
 from simgen.randomize.sample import take
 from simgen.randomize.sensor import sensor as draw_sensor
+from simgen.randomize.used import used
 from simgen.render import create, raster
 from simgen.scene.record import (
     BodyRecord,
@@ -83,8 +87,16 @@ class SceneSource:
         return explain(simulation, record)
 
     def check(self) -> None:
-        """Raise ConfigError for designs of draws that no scene has."""
+        """Raise AssetError for broken files of what scenes may show, ConfigError for designs of draws that none has."""
+        wrong = broken(self.library, used(self.config, self.library))
+        if wrong:
+            count = f"{len(wrong)} assets that this scene may show are broken: " if len(wrong) > 1 else ""
+            raise AssetError(count + several(wrong))
         check_designs(self.config, self.library)
+
+    def contents(self) -> dict[str, str]:
+        """Folder at the top of an asset path -> digest of what those of its files hold that scenes may show."""
+        return contents(self.library, used(self.config, self.library))
 
     def warm_up(self) -> None:
         """Compute small images of a box, without physics and files: this compiles what Numba has to compile."""

@@ -48,6 +48,10 @@ class Source(Protocol):
         """Raise SimgenError for what is wrong and would be found only when some scene needs it."""
         ...
 
+    def contents(self) -> dict[str, str]:
+        """Part of the assets -> digest of what its files hold, of those that scenes may show."""
+        ...
+
     def warm_up(self) -> None:
         """Compile what has to be compiled, so that processes opened afterwards find it on the disk."""
         ...

@@ -90,6 +90,8 @@ class Manifest:
     frames_per_scene: int
     frames_per_shard: int
     shards: list[ShardEntry] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)
+    """Part of the assets -> digest of what its files hold; empty in datasets that do not say."""
 
     @property
     def complete(self) -> bool:
@@ -158,10 +160,19 @@ def digest(manifest: Manifest) -> str:
 
 
 def differences(old: Manifest, new: Manifest) -> list[str]:
-    """A line ``key: old -> new`` for each key in which the identities of two datasets differ."""
+    """A line ``key: old -> new`` for each key in which the identities of two datasets differ.
+
+    Assets of the same names and sizes that hold something else differ, too, where both datasets say what they hold.
+    """
     before, after = identity(old), identity(new)
     keys = [key for key in {**before, **after} if before.get(key, _NONE) != after.get(key, _NONE)]
-    return [f"{key}: {_shown(before.get(key, _NONE))} -> {_shown(after.get(key, _NONE))}" for key in keys]
+    lines = [f"{key}: {_shown(before.get(key, _NONE))} -> {_shown(after.get(key, _NONE))}" for key in keys]
+    return [*lines, *(f"assets below {part} have been changed since" for part in changed(old.contents, new.contents))]
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The parts of the assets that both ``contents`` name and tell apart."""
+    return [part for part, digest in before.items() if after.get(part, digest) != digest]
 
 
 _NONE = object()
