@@ -145,9 +145,9 @@ def test_scenes_are_drawn_again_until_they_settle(source: SceneSource, monkeypat
 
     tried: list[int] = []
 
-    def restless(record: Any, library: Any) -> Any:
+    def restless(record: Any, library: Any, client: Any) -> Any:
         tried.append(record.attempt)
-        return dataclasses.replace(true(record, library), settled=len(tried) > 2)
+        return dataclasses.replace(true(record, library, client), settled=len(tried) > 2)
 
     true = search.simulate
     monkeypatch.setattr(search, "simulate", restless)

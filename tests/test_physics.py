@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from physics_scenes import (
 from simgen.assets.asset import Asset, CollisionShape, Inertia
 from simgen.errors import PhysicsError
 from simgen.geometry import quaternion_from_axis_angle, transform
-from simgen.physics.client import bullet, connect, quiet
+from simgen.physics.client import Client, bullet, connect, quiet
 from simgen.physics.simulate import explain, simulate
 from simgen.scene.record import Pose
 
@@ -232,6 +233,25 @@ def test_the_same_record_gives_the_same_bits_after_other_scenes_and_in_a_fresh_p
     assert result.stderr == ""
 
 
+def test_a_kept_client_gives_the_bits_of_a_fresh_one_whatever_it_simulated_before():
+    scenes = [heap(seed=3), heap(seed=4, count=3), heap(seed=3)]
+    broken = (
+        scene(FLOOR_BODY, body("thing", "bare")),
+        Shelf(FLOOR, replace(box("bare", (0.1, 0.1, 0.1)), collision=())),
+    )
+    client = Client()
+    kept = [digest(simulate(*given, client)) for given in scenes]
+    with pytest.raises(PhysicsError, match="cannot fall"):
+        simulate(*broken, client)
+    kept.append(digest(simulate(*scenes[0], client)))
+    client.close()
+    kept.append(digest(simulate(*scenes[1], client)))
+    client.close()
+    fresh = [digest(simulate(*given)) for given in scenes]
+    assert kept == [*fresh, fresh[0], fresh[1]]
+    assert len(set(kept)) == 2
+
+
 def test_capture_times_and_trace_times():
     record = replace(
         scene(FLOOR_BODY, body("brick", "brick", (0, 0, 2.0)), times=(0.1234, 0.0, 0.1), settle=False),
@@ -345,9 +365,9 @@ def test_a_camera_on_a_body_moves_with_it():
 
 def test_what_c_code_prints_is_kept_off_the_terminal_and_the_terminal_comes_back(capfd):
     def fail(fd):
-        with quiet() as lines:
+        with quiet() as noise:
             os.write(fd, b"b3Warning: noise\n\n")
-            kept.append(lines)
+            kept.append(noise.lines())
             raise ValueError
 
     kept: list[list[str]] = []
@@ -368,20 +388,28 @@ def test_clients_are_given_back():
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
-def test_memory_stays_flat_over_scenes(tmp_path):
+@pytest.mark.parametrize("keep", [False, True])
+def test_memory_stays_flat_over_scenes(tmp_path, keep):
     # PyBullet keeps the mesh files that it has read, by name; every scene has files of its own.
     points = np.random.default_rng(0).normal(size=(3000, 3))
     text = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in points)
     text += "".join(f"f {k} {k + 1} {k + 2}\n" for k in range(1, 2999))
 
+    @contextmanager
+    def opened():
+        with kept.world() if keep else connect() as world:
+            yield world[0] if keep else world
+
     def work(start, count):
         for k in range(start, start + count):
             path = tmp_path / f"{k}.obj"
             path.write_text(text)
-            with connect() as client:
+            with opened() as client:
                 shape = bullet.createCollisionShape(bullet.GEOM_MESH, fileName=str(path), physicsClientId=client)
                 bullet.createMultiBody(0.0, shape, physicsClientId=client)
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
+    kept = Client()
     before = work(0, 10)
     assert work(10, 40) - before < 5
+    kept.close()

@@ -22,6 +22,7 @@ from simgen.generate.take import Take
 from simgen.labels.frame import Frame, ObjectTable
 from simgen.labels.keypoints import keypoints
 from simgen.labels.label import label, semantic
+from simgen.physics.client import Client
 from simgen.physics.simulate import simulate
 from simgen.randomize.sample import categories as category_names
 from simgen.render import create
@@ -83,10 +84,12 @@ def draw_scene(
     scene: int,
     renderer: Renderer | None = None,
     lenses: RemapCache | None = None,
+    client: Client | None = None,
 ) -> tuple[SceneRecord, Simulation]:
     """Sample and simulate a scene until it settles and shows what its definition asks for; see ``search``.
 
     ``renderer`` (None: the one of ``config``) and ``lenses`` are used only where a definition asks for something.
+    ``client`` is as for ``simulate``.
     """
     config = calibrated(config)
     if config.scene.targets or config.scene.require:
@@ -97,9 +100,9 @@ def draw_scene(
             frames = compute_frames(record, simulation, library, looking, ("instance",), ids, places, lenses)
             return [frame.objects for frame in frames]
 
-        record, simulation = search(config, library, scene, tables, ids)
+        record, simulation = search(config, library, scene, tables, ids, client)
     else:
-        record, simulation = settled(config, library, scene)
+        record, simulation = settled(config, library, scene, client=client)
     return record, observe(record, simulation, library)
 
 

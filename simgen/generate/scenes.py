@@ -19,6 +19,7 @@ from simgen.generate.pipeline import category_ids, compute_frames, draw_scene, r
 from simgen.generate.source import Facts
 from simgen.geometry import transform
 from simgen.labels.frame import Frame
+from simgen.physics.client import Client
 from simgen.physics.simulate import explain, simulate
 from simgen.randomize.depth_sensor import depth_sensor
 from simgen.randomize.draw import Draw
@@ -56,6 +57,7 @@ class SceneSource:
     def __init__(self, config: RenderConfig) -> None:
         self.config = calibrated(config)
         self.lenses = RemapCache()
+        self.client = Client()
         self.library = Library(search_paths(config.assets.path))
         self.renderer = create(config.renderer.name, config.renderer.device)
         self.passes = resolve_passes(config.passes, self.renderer, config.scene)
@@ -70,11 +72,11 @@ class SceneSource:
 
     def scene(self, scene: int) -> tuple[SceneRecord, Simulation]:
         """Draw and simulate a scene."""
-        return draw_scene(self.config, self.library, scene, self.renderer, self.lenses)
+        return draw_scene(self.config, self.library, scene, self.renderer, self.lenses, self.client)
 
     def simulate(self, record: SceneRecord) -> Simulation:
         """Simulate a scene that has been drawn before."""
-        return observe(record, simulate(record, self.library), self.library)
+        return observe(record, simulate(record, self.library, self.client), self.library)
 
     def frames(self, record: SceneRecord, simulation: Simulation, wanted: Sequence[int]) -> Iterator[Frame]:
         """The frames at the places ``wanted`` of a simulated scene."""
@@ -108,8 +110,9 @@ class SceneSource:
             pass
 
     def close(self) -> None:
-        """Free what the renderer holds."""
+        """Free what the renderer and PyBullet hold."""
         self.renderer.close()
+        self.client.close()
 
 
 def _box(config: RenderConfig) -> tuple[SceneRecord, Simulation]:

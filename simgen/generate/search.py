@@ -30,6 +30,7 @@ from simgen.generate.measures import (
     scene_measures,
 )
 from simgen.labels.frame import ObjectTable
+from simgen.physics.client import Client
 from simgen.physics.simulate import simulate
 from simgen.randomize.design import stratum
 from simgen.randomize.sample import sample, take
@@ -61,22 +62,30 @@ _COARSE = 0.25
 """What a coarse image counts of a whole one: near enough its cost."""
 
 
-def settled(config: RenderConfig, library: Library, scene: int, candidate: int = 0) -> tuple[SceneRecord, Simulation]:
+def settled(
+    config: RenderConfig, library: Library, scene: int, candidate: int = 0, client: Client | None = None
+) -> tuple[SceneRecord, Simulation]:
     """Sample and simulate a scene until it settles, its poses drawn again at most ``config.attempts`` times.
 
-    When none does, the last attempt stands, without the bodies that did not come to rest.
+    When none does, the last attempt stands, without the bodies that did not come to rest. ``client`` as for
+    ``simulate``.
     """
     for attempt in range(config.attempts + 1):
         # Through JSON and back, so that what is simulated is exactly what is stored and replayed.
         record = from_json(to_json(sample(config, library, config.seed, scene, attempt, candidate)))
-        simulation = simulate(record, library)
+        simulation = simulate(record, library, client)
         if simulation.settled:
             break
     return record, simulation
 
 
 def search(
-    config: RenderConfig, library: Library, scene: int, tables: Tables, categories: Collection[str]
+    config: RenderConfig,
+    library: Library,
+    scene: int,
+    tables: Tables,
+    categories: Collection[str],
+    client: Client | None = None,
 ) -> tuple[SceneRecord, Simulation]:
     """A scene whose frames are as ``require`` and ``targets`` of the definition ask, or the best one found.
 
@@ -90,7 +99,7 @@ def search(
     tried = [0] * len(together)
     best: _Candidate | None = None
     for number in range(definition.search.scenes):
-        record, simulation = settled(config, library, scene, number)
+        record, simulation = settled(config, library, scene, number, client)
         if best is not None and _measured(record) == _measured(best.record):
             break  # nothing of it is random
         looker = _Looker(config, library, record, simulation, tables)
@@ -107,7 +116,7 @@ def search(
     if any(takes):
         drawn = sample(config, library, config.seed, scene, record.attempt, record.candidate, takes)
         record = from_json(to_json(drawn))
-        simulation = simulate(record, library)  # its traces follow the cameras
+        simulation = simulate(record, library, client)  # its traces follow the cameras
     return _noted(record, asked, best.placed, tried, bool(definition.require)), simulation
 
 

@@ -12,33 +12,30 @@ from simgen.assets.asset import Asset
 from simgen.errors import PhysicsError
 from simgen.geometry import inverse, transform
 from simgen.physics.bodies import Body, Joint, place
-from simgen.physics.client import bullet, quiet
+from simgen.physics.client import Noise, bullet
 from simgen.scene.record import BodyRecord
 
 
-def add_articulated(client: int, index: int, record: BodyRecord, asset: Asset, path: Path) -> Body:
+def add_articulated(client: int, index: int, record: BodyRecord, asset: Asset, path: Path, noise: Noise) -> Body:
     """Load an asset that has joints from the URDF at ``path``; masses and inertias are those of the file.
 
-    Robots, fixed and ghost bodies stand with their base where the record says; a ghost touches nothing. Raises
-    PhysicsError when the file is no URDF, and when ``scale`` differs between the axes.
+    Robots, fixed and ghost bodies stand with their base where the record says; a ghost touches nothing. ``noise`` is
+    what PyBullet prints. Raises PhysicsError when the file is no URDF, and when ``scale`` differs between the axes.
     """
     if len(set(record.scale)) != 1:
         raise PhysicsError(f"{record.name} (asset {record.asset}) has joints and can only be scaled by one number")
     tree = _parse(record, path)
     moving = record.motion == "dynamic" and record.role != "robot"
-    noise: list[str] = []
     try:
-        with quiet() as noise:
-            uid = bullet.loadURDF(
-                str(path),
-                useFixedBase=not moving,
-                globalScaling=record.scale[0],
-                flags=bullet.URDF_USE_INERTIA_FROM_FILE | bullet.URDF_IGNORE_VISUAL_SHAPES,
-                physicsClientId=client,
-            )
+        uid = bullet.loadURDF(
+            str(path),
+            useFixedBase=not moving,
+            globalScaling=record.scale[0],
+            flags=bullet.URDF_USE_INERTIA_FROM_FILE | bullet.URDF_IGNORE_VISUAL_SHAPES,
+            physicsClientId=client,
+        )
     except bullet.error as error:
-        told = f" ({noise[-1].strip()})" if noise else ""
-        raise PhysicsError(f"PyBullet cannot load {path} for {record.name}{told}") from error
+        raise PhysicsError(f"PyBullet cannot load {path} for {record.name}{noise.last}") from error
     T_world_obj = transform(record.pose.position, record.pose.quaternion_xyzw)
     info = bullet.getDynamicsInfo(uid, -1, physicsClientId=client)
     T_obj_inertial = transform(info[3], info[4])

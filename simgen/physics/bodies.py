@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from simgen.assets.asset import CollisionShape, Inertia
 from simgen.errors import PhysicsError
 from simgen.geometry import inverse, quaternion_from_rotation, transform
-from simgen.physics.client import bullet, quiet
+from simgen.physics.client import Noise, bullet
 from simgen.scene.record import BodyRecord
 from simgen.scene.state import BodyState
 
@@ -79,11 +79,12 @@ def add_rigid(
     shapes: tuple[CollisionShape, ...],
     inertia: Inertia | None,
     folder: Path,
+    noise: Noise,
 ) -> Body | None:
     """Put a rigid body in; ``shapes`` and ``inertia`` are those of its scale and mass, ``folder`` takes mesh files.
 
-    A fixed body without shapes is in nobody's way: None. Raises PhysicsError when a dynamic body has no shapes or no
-    mass.
+    ``noise`` is what PyBullet prints. A fixed body without shapes is in nobody's way: None. Raises PhysicsError when a
+    dynamic body has no shapes or no mass.
     """
     moving = record.motion == "dynamic"
     if moving and (not shapes or inertia is None or not inertia.mass > 0):
@@ -96,7 +97,8 @@ def add_rigid(
     T_world_obj = transform(record.pose.position, record.pose.quaternion_xyzw)
     T_obj_inertial = frame_of(inertia) if moving and inertia is not None else np.eye(4)
     T_inertial_obj = inverse(T_obj_inertial)
-    shape = _create_shape(client, record, shapes, T_inertial_obj, folder / f"{index}.obj")
+    points = [_points(s) @ T_inertial_obj[:3, :3].T + T_inertial_obj[:3, 3] for s in shapes]
+    shape = _create_shape(client, record, shapes, points, T_inertial_obj, folder / "hulls.obj", noise)
     position, quaternion = _pose(T_world_obj @ T_obj_inertial)
     uid = bullet.createMultiBody(
         inertia.mass if moving and inertia is not None else 0.0,
@@ -107,7 +109,7 @@ def add_rigid(
         useMaximalCoordinates=True,
         physicsClientId=client,
     )
-    radius = max(_reach(s, T_inertial_obj) for s in shapes)
+    radius = max(_reach(s, p, T_inertial_obj) for s, p in zip(shapes, points, strict=True))
     surface: dict[str, float | list[float]] = {
         "lateralFriction": sqrt(max(record.friction, 0.0)),
         "restitution": sqrt(max(record.restitution, 0.0)),
@@ -157,12 +159,6 @@ def read(client: int, body: Body, started: bool = True) -> BodyState:
     return BodyState(T, linear, angular, links)
 
 
-def surface_speed(client: int, body: Body) -> float:
-    """An upper bound of how fast any point of a body moves, in m/s: of its centre plus rotation times radius."""
-    velocity, spin = bullet.getBaseVelocity(body.uid, physicsClientId=client)
-    return sqrt(sum(v * v for v in velocity)) + sqrt(sum(w * w for w in spin)) * body.radius
-
-
 def _pose(T: Array) -> tuple[list[float], list[float]]:
     """Position and quaternion xyzw of a rigid transform, as PyBullet takes them."""
     return T[:3, 3].tolist(), quaternion_from_rotation(T[:3, :3]).tolist()
@@ -184,62 +180,65 @@ def _points(shape: CollisionShape) -> Array:
     return _corners(size) + shape.center
 
 
-def _reach(shape: CollisionShape, T_inertial_obj: Array) -> float:
-    """How far from the centre of mass a shape reaches, in metres."""
+def _reach(shape: CollisionShape, points: Array, T_inertial_obj: Array) -> float:
+    """How far from the centre of mass a shape reaches, in metres; ``points`` are those of it in the inertial frame."""
     if shape.kind == "sphere":
         return float(np.linalg.norm(T_inertial_obj[:3, :3] @ shape.center + T_inertial_obj[:3, 3])) + shape.size[0] / 2
-    points = _points(shape) @ T_inertial_obj[:3, :3].T + T_inertial_obj[:3, 3]
     return float(np.linalg.norm(points, axis=1).max())
 
 
 def _create_shape(
-    client: int, record: BodyRecord, shapes: tuple[CollisionShape, ...], T_inertial_obj: Array, path: Path
+    client: int,
+    record: BodyRecord,
+    shapes: tuple[CollisionShape, ...],
+    points: list[Array],
+    T_inertial_obj: Array,
+    path: Path,
+    noise: Noise,
 ) -> int:
-    """A PyBullet collision shape of all ``shapes``, in the inertial frame.
+    """A PyBullet collision shape of all ``shapes``, in the inertial frame, in which ``points`` are theirs.
 
     PyBullet takes many hulls in one shape only from a file, hence ``path``, and few shapes in a call: boxes beyond that
     number join the hulls.
     """
     R, t = T_inertial_obj[:3, :3], T_inertial_obj[:3, 3]
-    hulls = [s for s in shapes if s.kind == "hull"]
-    analytic = [s for s in shapes if s.kind != "hull"]
+    hulls = [k for k, s in enumerate(shapes) if s.kind == "hull"]
+    analytic = [k for k, s in enumerate(shapes) if s.kind != "hull"]
     room = MAX_SHAPES - 1
     if len(analytic) > room:
-        analytic.sort(key=lambda s: s.kind == "box")
-        hulls += [s for s in analytic[room:] if s.kind == "box"]
-        analytic = [*analytic[:room], *(s for s in analytic[room:] if s.kind != "box")]
+        analytic.sort(key=lambda k: shapes[k].kind == "box")
+        hulls += [k for k in analytic[room:] if shapes[k].kind == "box"]
+        analytic = [*analytic[:room], *(k for k in analytic[room:] if shapes[k].kind != "box")]
         if len(analytic) > room:
             raise PhysicsError(
                 f"{record.name} (asset {record.asset}) has {len(analytic)} round collision shapes, at most {room} work"
             )
-    types = [_BULLET_KIND[s.kind] for s in analytic]
-    centers = [(R @ s.center + t).tolist() for s in analytic]
-    axes = [quaternion_from_rotation(R).tolist()] * len(analytic)
-    files = [""] * len(analytic)
+    solids = [shapes[k] for k in analytic]
+    types = [_BULLET_KIND[s.kind] for s in solids]
+    centers = [(R @ s.center + t).tolist() for s in solids]
+    axes = [quaternion_from_rotation(R).tolist()] * len(solids) if solids else []
+    files = [""] * len(solids)
     if hulls:
-        _write_hulls(path, [_points(s) @ R.T + t for s in hulls])
+        _write_hulls(path, [points[k] for k in hulls])
         types.append(bullet.GEOM_MESH)
         centers.append([0.0, 0.0, 0.0])
         axes.append([0.0, 0.0, 0.0, 1.0])
         files.append(str(path))
-    lengths = [s.size[2] - (s.size[0] if s.kind == "capsule" else 0.0) for s in analytic] + [0.0]
-    noise: list[str] = []
+    lengths = [s.size[2] - (s.size[0] if s.kind == "capsule" else 0.0) for s in solids] + [0.0]
     try:
-        with quiet() as noise:
-            shape: int = bullet.createCollisionShapeArray(
-                types,
-                radii=[s.size[0] / 2 for s in analytic] + [0.0],
-                halfExtents=[[edge / 2 for edge in s.size] for s in analytic] + [[0.0, 0.0, 0.0]],
-                lengths=lengths,
-                fileNames=files,
-                collisionFramePositions=centers,
-                collisionFrameOrientations=axes,
-                physicsClientId=client,
-            )
+        shape: int = bullet.createCollisionShapeArray(
+            types,
+            radii=[s.size[0] / 2 for s in solids] + [0.0],
+            halfExtents=[[edge / 2 for edge in s.size] for s in solids] + [[0.0, 0.0, 0.0]],
+            lengths=lengths,
+            fileNames=files,
+            collisionFramePositions=centers,
+            collisionFrameOrientations=axes,
+            physicsClientId=client,
+        )
     except bullet.error as error:
-        told = f" ({noise[-1].strip()})" if noise else ""
         raise PhysicsError(
-            f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){told}"
+            f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){noise.last}"
         ) from error
     _set_margin(client, shape)
     return shape
@@ -266,12 +265,12 @@ def _set_margin(client: int, shape: int) -> None:
 
 def _write_hulls(path: Path, hulls: list[Array]) -> None:
     """An OBJ file with one object per hull; PyBullet takes the hull of the vertices that its faces name."""
-    lines = []
+    parts = []
     first = 1
     for number, vertices in enumerate(hulls):
-        lines.append(f"o {number}")
-        lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices.tolist()]
         last = first + len(vertices) - 1
-        lines += [f"f {k} {min(k + 1, last)} {min(k + 2, last)}" for k in range(first, last + 1, 3)]
+        parts.append(f"o {number}\n")
+        parts.append("v %.9g %.9g %.9g\n" * len(vertices) % tuple(vertices.ravel().tolist()))
+        parts += [f"f {k} {min(k + 1, last)} {min(k + 2, last)}\n" for k in range(first, last + 1, 3)]
         first = last + 1
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    path.write_text("".join(parts), encoding="ascii")

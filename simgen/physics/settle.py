@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, isfinite, sqrt
+from math import ceil, inf, isfinite, sqrt
 
-from simgen.physics.bodies import Body, surface_speed
+from simgen.physics.bodies import Body
 from simgen.physics.client import bullet
 from simgen.scene.record import WorldRecord
 
@@ -57,7 +57,8 @@ def settle(
         removed |= fell
         out = {body.uid: "stuck inside another body" for body in _deep(client, bodies)}
         if not out:
-            speeds = {body.uid: surface_speed(client, body) for body in bodies if body.moving}
+            absurd = absurd_speed(world)
+            speeds = {body.uid: watched(client, body, world, absurd)[1] for body in bodies if body.moving}
             out = {uid: f"did not settle: {s:.2g} m/s" for uid, s in speeds.items() if s >= world.rest_speed}
             rested = rested and not out
         out = out or astray(bodies)
@@ -85,19 +86,31 @@ def sleep(client: int, body: Body, speed: float) -> None:
     )
 
 
-def lost(client: int, body: Body, world: WorldRecord) -> str | None:
-    """Why a moving body is no longer part of the scene, or None when it is."""
-    position, quaternion = bullet.getBasePositionAndOrientation(body.uid, physicsClientId=client)
-    velocity, spin = bullet.getBaseVelocity(body.uid, physicsClientId=client)
-    if not all(map(isfinite, (*position, *quaternion, *velocity, *spin))):
-        return "exploded: its pose is not finite"
-    speed = sqrt(sum(v * v for v in velocity))
-    if speed > absurd_speed(world):
-        return f"exploded: {speed:.3g} m/s"
-    x, y, z = (float(limit) for limit in world.bounds)
-    if abs(position[0]) > x or abs(position[1]) > y or position[2] < -z:
-        return f"fell off the world: {speed:.2g} m/s"
-    return None
+def watched(client: int, body: Body, world: WorldRecord, absurd: float) -> tuple[str | None, float]:
+    """Why a moving body is no longer part of the scene, None when it is, and how fast it moves.
+
+    The speed is an upper bound for any of its points, in m/s: that of its centre plus rotation times radius. ``absurd``
+    is ``absurd_speed(world)``.
+    """
+    (x, y, z), quaternion = bullet.getBasePositionAndOrientation(body.uid, physicsClientId=client)
+    (vx, vy, vz), (wx, wy, wz) = bullet.getBaseVelocity(body.uid, physicsClientId=client)
+    if not all(map(isfinite, (x, y, z, *quaternion, vx, vy, vz, wx, wy, wz))):
+        return "exploded: its pose is not finite", inf
+    speed = sqrt(vx * vx + vy * vy + vz * vz)
+    reach, width, depth = world.bounds
+    reason = None
+    if speed > absurd:
+        reason = f"exploded: {speed:.3g} m/s"
+    elif abs(x) > reach or abs(y) > width or z < -depth:
+        reason = f"fell off the world: {speed:.2g} m/s"
+    return reason, speed + sqrt(wx * wx + wy * wy + wz * wz) * body.radius
+
+
+def lost(client: int, bodies: list[Body], world: WorldRecord) -> dict[int, str]:
+    """PyBullet ids of the moving bodies that are no longer part of the scene, and why."""
+    absurd = absurd_speed(world)
+    reasons = {body.uid: watched(client, body, world, absurd)[0] for body in bodies if body.moving}
+    return {uid: why for uid, why in reasons.items() if why is not None}
 
 
 def absurd_speed(world: WorldRecord) -> float:
@@ -110,6 +123,7 @@ def _until_rest(client: int, bodies: list[Body], world: WorldRecord) -> tuple[in
     """Step to rest or to the end of the settling time: (steps, bodies that stayed, removed)."""
     limit = ceil(world.settle_time / world.timestep - 1e-9)
     needed = _looks_needed(world)
+    absurd = absurd_speed(world)
     removed: dict[str, str] = {}
     calm = steps = 0
     while steps < limit and calm < needed and any(body.moving for body in bodies):
@@ -121,9 +135,9 @@ def _until_rest(client: int, bodies: list[Body], world: WorldRecord) -> tuple[in
         fastest = 0.0
         for body in bodies:
             if body.moving:
-                reason = lost(client, body, world)
+                reason, speed = watched(client, body, world, absurd)
                 if reason is None:
-                    fastest = max(fastest, surface_speed(client, body))
+                    fastest = max(fastest, speed)
                 else:
                     reasons[body.uid] = reason
         if reasons:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
+from simgen.assets.asset import Asset
 from simgen.assets.collision import scaled_physics
 from simgen.assets.library import Library
 from simgen.errors import PhysicsError, near_match
@@ -14,47 +16,57 @@ from simgen.geometry import transform
 from simgen.physics import motion, robot, traces
 from simgen.physics.articulated import add_articulated
 from simgen.physics.bodies import Body, add_rigid, read
-from simgen.physics.client import bullet, connect
+from simgen.physics.client import Client, Noise, bullet, quiet
 from simgen.physics.settle import lost, settle, take_out
 from simgen.scene.containers import containers
 from simgen.scene.record import BodyRecord, SceneRecord
 from simgen.scene.state import BodyState, Motion, SceneState, Simulation, Trace
-from simgen.scratch import scratch_folder
 
 SOLVER_ITERATIONS = 50
 
 
-def simulate(record: SceneRecord, library: Library) -> Simulation:
+def simulate(record: SceneRecord, library: Library, client: Client | None = None) -> Simulation:
     """Let the scene settle, then run it through its capture times.
 
     Time 0 is the moment at which the scene has settled, or the start when ``world.settle`` is False. A capture time
     that is no multiple of the timestep is taken at the nearest step; all steps around an exposure that takes time are
     in the track. Bodies that leave the world later on are missing from the states that follow. The result is the same
-    to the last bit for equal records, whatever ran before.
+    to the last bit for equal records, whatever ran before. ``client`` is kept for the next scene; None opens one for
+    this scene alone.
 
     Raises PhysicsError for a record that cannot be simulated, and AssetError when the library lacks an asset.
     """
     _check(record)
+    kept = Client() if client is None else client
+    try:
+        with kept.world() as (number, folder):
+            return _simulated(number, record, library, folder)
+    finally:
+        if client is None:
+            kept.close()
+
+
+def _simulated(client: int, record: SceneRecord, library: Library, folder: Path) -> Simulation:
+    """As ``simulate``, in the empty world of the PyBullet client ``client``."""
     world = record.world
-    with connect() as client, scratch_folder() as folder:
-        bullet.setGravity(*world.gravity, physicsClientId=client)
-        bullet.setPhysicsEngineParameter(
-            fixedTimeStep=world.timestep,
-            numSolverIterations=SOLVER_ITERATIONS,
-            deterministicOverlappingPairs=1,
-            physicsClientId=client,
-        )
-        bodies, scenery, removed = _build(client, record, library, folder)
-        _check_mounts(record, bodies)
-        motors = robot.install(client, record, bodies)
-        robot.drive(client, motors, 0.0)
-        rested, steps = True, 0
-        if world.settle:
-            settled = settle(client, bodies, world, partial(_astray, client, record))
-            bodies, rested, steps = settled.bodies, settled.rested, settled.steps
-            removed |= settled.removed
-        states, track, taken, moved = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
-        return Simulation(states, taken, removed, steps * world.timestep, rested, moved, track)
+    bullet.setGravity(*world.gravity, physicsClientId=client)
+    bullet.setPhysicsEngineParameter(
+        fixedTimeStep=world.timestep,
+        numSolverIterations=SOLVER_ITERATIONS,
+        deterministicOverlappingPairs=1,
+        physicsClientId=client,
+    )
+    bodies, scenery, removed = _build(client, record, library, folder)
+    _check_mounts(record, bodies)
+    motors = robot.install(client, record, bodies)
+    robot.drive(client, motors, 0.0)
+    rested, steps = True, 0
+    if world.settle:
+        settled = settle(client, bodies, world, partial(_astray, client, record))
+        bodies, rested, steps = settled.bodies, settled.rested, settled.steps
+        removed |= settled.removed
+    states, track, taken, moved = _run(client, record, bodies, motors, scenery, removed, started=steps > 0)
+    return Simulation(states, taken, removed, steps * world.timestep, rested, moved, track)
 
 
 def explain(simulation: Simulation, record: SceneRecord) -> str:
@@ -143,29 +155,33 @@ def _build(
     bodies: list[Body] = []
     scenery: dict[int, BodyState] = {}
     removed: dict[str, str] = {}
+    there: dict[int, Asset] = {}
     for index, body in enumerate(record.bodies):
-        if not np.isfinite([*body.pose.position, *body.pose.quaternion_xyzw]).all():
-            removed[body.name] = "its pose is not finite"
-            continue
-        made = _add(client, index, body, library, folder)
-        if made is None:
-            T = transform(body.pose.position, body.pose.quaternion_xyzw)
-            scenery[index] = BodyState(T, np.zeros(3), np.zeros(3))
+        if all(map(isfinite, (*body.pose.position, *body.pose.quaternion_xyzw))):
+            there[index] = library.asset(body.asset)
         else:
-            bodies.append(made)
+            removed[body.name] = "its pose is not finite"
+    with quiet() as noise:
+        for index, asset in there.items():
+            body = record.bodies[index]
+            made = _add(client, index, body, asset, folder, noise)
+            if made is None:
+                T = transform(body.pose.position, body.pose.quaternion_xyzw)
+                scenery[index] = BodyState(T, np.zeros(3), np.zeros(3))
+            else:
+                bodies.append(made)
     return bodies, scenery, removed
 
 
-def _add(client: int, index: int, body: BodyRecord, library: Library, folder: Path) -> Body | None:
-    asset = library.asset(body.asset)
+def _add(client: int, index: int, body: BodyRecord, asset: Asset, folder: Path, noise: Noise) -> Body | None:
     if asset.urdf is not None:
-        return add_articulated(client, index, body, asset, asset.urdf)
+        return add_articulated(client, index, body, asset, asset.urdf, noise)
     if body.motion == "ghost":
         return None
     if not asset.collision:
-        return add_rigid(client, index, body, (), None, folder)
+        return add_rigid(client, index, body, (), None, folder, noise)
     shapes, inertia = scaled_physics(asset, body.scale, body.mass)
-    return add_rigid(client, index, body, shapes, inertia, folder)
+    return add_rigid(client, index, body, shapes, inertia, folder, noise)
 
 
 def _run(
@@ -197,7 +213,7 @@ def _run(
     end = max(last, max(passed, default=0))
     for step in range(end + 1):
         if step in due or step in samples or step in scans:
-            gone = {body.uid: why for body in bodies if body.moving and (why := lost(client, body, record.world))}
+            gone = lost(client, bodies, record.world)
             removed.update({body.name: gone[body.uid] for body in bodies if body.uid in gone})
             bodies = take_out(client, bodies, gone)
             now = scenery | {body.index: read(client, body, started) for body in bodies}
