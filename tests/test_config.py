@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from simgen import config
+from simgen.cli.main import main
 from simgen.distributions import Constant, Normal, Uniform
 from simgen.errors import ConfigError
 from simgen.randomize.factors import FACTORS
@@ -228,10 +229,60 @@ def test_errors_in_a_scene_file_name_the_key(tmp_path):
         ("scene.time.frames=0", "scene.time.frames must be at least 1"),
         ("scene.world.gravity=[0,0]", "scene.world.gravity must be a list of 3 numbers"),
         ("scene=tabeltop", "there is no scene 'tabeltop' (did you mean \"tabletop\"?)"),
+        ("scene=", "there is no scene ''; there are bin_picking, cards, "),
+        ("scene=[shapes,nothing]", "there is no scene 'nothing'; see `simgen list scenes`."),
+        ("scene=null", "chosen by a name, not by null or a number: write scene=NAME."),
+        ("+scene=tabletop", "scene is chosen already; write scene=... without + to change it."),
+        ("scen@here=shapes", 'scen is nothing that can be chosen so (did you mean "scene"?); write scene=NAME or'),
+        ("hydra=other", "hydra is nothing that can be chosen so; write scene=NAME or renderer=NAME."),
+        ("+frames=3", "frames is there already; write frames=... without + to change it."),
+        ("frames=null", "frames must not be null; give it a whole number, or leave it out."),
+        ("out=null", "out must not be null; give it a word, or leave it out."),
+        ("image=null", "image must not be null; give it a mapping of settings, or leave it out."),
+        ("scene.traces=null", "scene.traces must not be null; give it a list, [] for an empty one, or leave it out."),
+        ("scene.world.timestep=null", "scene.world.timestep must not be null; give it a number, or leave it out."),
+        ("~frmes", 'there is no frmes that could be taken out (did you mean "frames"?).'),
+        ("~scene.objects.cups", "there is no scene.objects.cups that could be taken out."),
+        ("~scene.objects", "cannot be taken out; take out its entries one by one, as in ~scene.objects.NAME."),
+        ("~scene.lights", "scene.lights is part of every configuration and cannot be taken out; change what is in it."),
+        ("~scene.cameras.main.radius", "cannot be taken out; write scene.cameras.main.radius=null to have it as if"),
+        ("~scene.cameras.main.views", "cannot be taken out; give it another value."),
+        ("~frames=3", "frames has another value than the one given; write ~frames to take it out whatever it is."),
     ],
 )
 def test_bad_overrides(override, sentence):
     assert sentence in refused(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["frames=1,ten"], "frames must be a whole number, not 'ten'."),
+        (["seed=1,2", "frmes=1,2"], 'there is no setting frmes (did you mean "frames"?)'),
+        (["scene=shapes,shaped"], "there is no scene 'shaped' (did you mean \"shapes\"?)"),
+        (["seed=range(0,3)", "scene.cameras.main.radius.low=0.5,9"], "low 9 is above high "),
+        (["seed=1,2", "~scene.objects"], "take out its entries one by one"),
+        (["seed=[1"], "cannot be read"),
+    ],
+)
+def test_bad_values_of_a_sweep_are_told_before_its_first_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], sentence: str
+) -> None:
+    assert main(["render", "-m", "scene=shapes", f"out={tmp_path}/${{seed}}", *overrides]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_is_checked_value_by_value():
+    assert config.single(["seed=1,2,3", "frames=5", "image.width=8,9"]) == [
+        ["seed=1", "frames=5", "image.width=8"],
+        ["seed=2", "frames=5", "image.width=8"],
+        ["seed=3", "frames=5", "image.width=8"],
+        ["seed=1", "frames=5", "image.width=9"],
+    ]
+    assert config.single([]) == [[]]
 
 
 def test_a_normal_where_a_bound_is_needed():

@@ -50,7 +50,7 @@ def render(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     entry = settings.register()
     prepared = [settings.scene_override(a) for a in arguments]
-    if not any(a in ("-m", "--multirun", "-cn", "--config-name", "-cp", "--config-path") for a in prepared):
+    if not any(a in ("-cn", "--config-name", "-cp", "--config-path") for a in prepared):
         _check(prepared)
     _log_to_stderr()
     application = hydra.main(
@@ -78,7 +78,9 @@ def _check(arguments: Sequence[str]) -> None:
             next(remaining, None)
         elif not argument.startswith("-"):
             overrides.append(argument)
-    settings.load(overrides=overrides, config_dirs=folders)
+    swept = any(a in ("-m", "--multirun") for a in arguments)
+    for chosen in settings.single(overrides) if swept else [overrides]:
+        settings.load(overrides=chosen, config_dirs=folders)
 
 
 def _run(composed: DictConfig) -> None:

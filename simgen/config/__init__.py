@@ -1,6 +1,6 @@
 """Settings: composed by Hydra, checked, and as plain data."""
 
-from simgen.config.compose import Entry, from_hydra, load, register, scene_file, scene_override
+from simgen.config.compose import Entry, from_hydra, load, register, scene_file, scene_override, single
 from simgen.config.explain import explain
 from simgen.config.files import data_dir, scene_names
 from simgen.config.plain import from_plain, to_plain
@@ -37,6 +37,7 @@ __all__ = [
     "scene_file",
     "scene_names",
     "scene_override",
+    "single",
     "to_plain",
     "validate",
 ]

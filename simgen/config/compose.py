@@ -12,6 +12,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -58,10 +60,11 @@ def scene_file(path: str | Path) -> str:
 
 
 def scene_override(override: str) -> str:
-    """``override`` with a ``scene=path/to/my.yaml`` made known to Hydra; any other one as it is."""
+    """``override`` with a ``scene=path/to/my.yaml`` made known to Hydra, or several; any other one as it is."""
     key, _, value = override.partition("=")
-    if key == "scene" and _is_file(value):
-        return f"scene={scene_file(value)}"
+    names = value.split(",")
+    if key == "scene" and any(map(_is_file, names)):
+        return f"scene={','.join(scene_file(name) if _is_file(name) else name for name in names)}"
     return override
 
 
@@ -95,6 +98,26 @@ def load(
         raise explain(error) from error
     finally:
         GlobalHydra.instance().hydra = outer
+
+
+def single(overrides: Sequence[str]) -> list[list[str]]:
+    """Overrides of a sweep as those of single runs: the first value of each, and then each other value in turn.
+
+    Raises ConfigError for one that cannot be read.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise explain(error) from error
+    values = [
+        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+        if one.is_discrete_sweep() and not isinstance(one.value(), Glob)
+        else [text]
+        for one, text in zip(parsed, overrides, strict=True)
+    ]
+    first = [options[0] for options in values]
+    others = [(k, option) for k, options in enumerate(values) for option in options[1:]]
+    return [first, *([*first[:k], option, *first[k + 1 :]] for k, option in others)]
 
 
 def from_hydra(composed: DictConfig) -> RenderConfig:

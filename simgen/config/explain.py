@@ -21,6 +21,8 @@ def explain(error: Exception) -> ConfigError:
     cause = f"{text}\n{error.__cause__}" if error.__cause__ else text
     return (
         _unreadable(error)
+        or _group(text)
+        or _deletion(cause)
         or _unknown_option(text)
         or _unknown_key(cause)
         or _wrong_type(cause)
@@ -40,16 +42,63 @@ def _unreadable(error: Exception) -> ConfigError | None:
     )
 
 
+def _group(text: str) -> ConfigError | None:
+    """``scene=null``, ``+scene=shapes``, ``colour/red=x``."""
+    if "Config group override must be a string or a list" in text:
+        return ConfigError("scene and renderer are chosen by a name, not by null or a number: write scene=NAME.")
+    twice = re.match(r"(\S+) appears more than once in the final defaults list", text)
+    if twice:
+        return ConfigError(f"{twice.group(1)} is chosen already; write {twice.group(1)}=... without + to change it.")
+    unknown = re.search(r"config group '([^']*)' does not exist|Could not override '([^']*)'.*(?:\n|$)", text)
+    if unknown and "full_key" not in text and (unknown.group(1) or "default list" in text):
+        name = (unknown.group(1) or unknown.group(2)).partition("@")[0]
+        hint = near_match(name, ("scene", "renderer"))
+        return ConfigError(f"{name} is nothing that can be chosen so{hint}; write scene=NAME or renderer=NAME.")
+    there = re.search(r"An item is already at '([^']*)'", text)
+    if there:
+        return ConfigError(f"{there.group(1)} is there already; write {there.group(1)}=... without + to change it.")
+    return None
+
+
+def _deletion(text: str) -> ConfigError | None:
+    """``~scene.objects``, ``~scene.objects.cup``, ``~frames=3``."""
+    absent = re.search(r"Could not delete from config\. '([^']*)' does not exist", text)
+    if absent:
+        *parents, key = absent.group(1).split(".")
+        parent = _type_at(parents)
+        known = [field.name for field in dataclasses.fields(parent)] if dataclasses.is_dataclass(parent) else []
+        return ConfigError(f"there is no {absent.group(1)} that could be taken out{near_match(key, known)}.")
+    other = re.search(r"Could not delete from config\. The value of '([^']*)' is", text)
+    if other:
+        key = other.group(1)
+        return ConfigError(f"{key} has another value than the one given; write ~{key} to take it out whatever it is.")
+    if "does not support deletion" not in text:
+        return None
+    full = re.search(r"full_key: (\S+)", text)
+    where = full.group(1) if full else "this setting"
+    hint = _type_at(where.split("."))
+    if typing.get_origin(hint) is dict:
+        advice = f"take out its entries one by one, as in ~{where}.NAME"
+    elif hint is typing.Any or _optional(hint):
+        advice = f"write {where}=null to have it as if it were not set"
+    elif dataclasses.is_dataclass(hint):
+        advice = "change what is in it"
+    else:
+        advice = "give it another value"
+    return ConfigError(f"{where} is part of every configuration and cannot be taken out; {advice}.")
+
+
 def _unknown_option(text: str) -> ConfigError | None:
     """``scene=tabeltop``."""
-    match = re.search(r"Could not find '(?:([\w/]+)/)?([^'/]+)'", text)
+    match = re.search(r"Could not (?:find|load) '(?:([\w/]+)/)?([^'/]*)'", text)
     if not match:
         return None
     group, name = match.group(1) or "configuration", match.group(2)
     known = re.findall(r"^\t([^\t=\n]+)$", text, re.MULTILINE)
     shown = [option for option in known if "@" not in option]
     what = f"there is no {group} {name!r}{near_match(name, shown)}"
-    return ConfigError(f"{what}; there are {', '.join(shown)}." if shown else f"{what}.")
+    more = f"there are {', '.join(shown)}" if shown else "see `simgen list scenes`"
+    return ConfigError(f"{what}; {more}.")
 
 
 def _unknown_key(text: str) -> ConfigError | None:
@@ -102,6 +151,8 @@ def _wrong_type(text: str) -> ConfigError | None:
         return ConfigError(
             f"{where} must be {wanted.get(converted.group(2), converted.group(2))}, not {converted.group(1)!r}."
         )
+    if "is not Optional" in text:
+        return ConfigError(f"{where} must not be null; give it {_wanted(_type_at(where.split('.')))}, or leave it out.")
     if re.search(r"Cannot merge (DictConfig|ListConfig) with (DictConfig|ListConfig)", text):
         return ConfigError(
             f"{where}: a list and a mapping do not merge; clear the old value first: {where}=null, then set the new."
@@ -123,6 +174,16 @@ def _wrong_type(text: str) -> ConfigError | None:
     if "missing mandatory value" in text.lower():
         return ConfigError(f"{where} has no value; give one.")
     return ConfigError(f"{where}: {_one_sentence(text.split('full_key')[0])}")
+
+
+def _wanted(hint: object) -> str:
+    """What a setting of a type takes, in words."""
+    if dataclasses.is_dataclass(hint) or typing.get_origin(hint) is dict:
+        return "a mapping of settings"
+    if typing.get_origin(hint) is list:
+        return "a list, [] for an empty one"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+    return words.get(hint, "a value")  # type: ignore[call-overload]
 
 
 def _sweep(text: str) -> ConfigError | None:
