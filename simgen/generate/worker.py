@@ -20,6 +20,7 @@ from simgen.errors import SimgenError
 from simgen.generate.asked import tally
 from simgen.generate.messages import Assignment, Failed, FrameDone, Message, ShardDone
 from simgen.generate.source import Source
+from simgen.processes import settle_in
 from simgen.scene.record import SceneRecord
 from simgen.shards.files import cannot_write
 from simgen.shards.manifest import ShardEntry
@@ -40,6 +41,7 @@ def main(connection: Connection, assignment: Assignment) -> None:
     cv2.setNumThreads(1)
     try:
         source = assignment.open_source(from_plain(dict(assignment.config)))
+        settle_in()
         while (entry := connection.recv()) is not None:
             connection.send(make_shard(assignment, source, entry, lambda: connection.send(FrameDone())))
         source.close()
