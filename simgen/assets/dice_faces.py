@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from simgen import rng
 from simgen.assets.asset import Texture
+from simgen.assets.noise import cube_noise
 from simgen.assets.textures import texture
 
 COLUMNS, ROWS = 3, 2
@@ -179,20 +180,8 @@ def _body(design: FaceDesign, point: list[F32], right: F32, down: F32) -> F32:
 def _noise(seed: int, name: str, n: int, point: list[F32]) -> F32:
     """Smooth noise in 0...1, with ``n`` random values along an edge of the cube [-0.5, 0.5]^3, at ``point``."""
     values = rng.stream(seed, 0, f"pattern/die/{name}").random((n + 1, n + 1, n + 1), dtype=np.float32)
-    cell, part = [], []
-    for axis in point:
-        place = np.clip((axis + np.float32(0.5)) * np.float32(n), 0, np.float32(n) * np.float32(0.9999))
-        below = place.astype(np.intp)
-        t = place - below.astype(np.float32)
-        cell.append(below)
-        part.append(t * t * (3 - 2 * t))
-    (i, j, k), (a, b, c) = cell, part
-    total = np.zeros_like(a)
-    for di, wa in ((0, 1 - a), (1, a)):
-        for dj, wb in ((0, 1 - b), (1, b)):
-            for dk, wc in ((0, 1 - c), (1, c)):
-                total += values[i + di, j + dj, k + dk] * (wa * wb * wc)
-    return total
+    x, y, z = point
+    return cube_noise(x, y, z, values)
 
 
 def _body_colors(body: str, random: np.random.Generator) -> tuple[Color, Color]:

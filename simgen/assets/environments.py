@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen import rng
+from simgen.assets.noise import plane_noise
 from simgen.errors import AssetError
 
 F32 = NDArray[np.float32]
@@ -224,11 +225,4 @@ def _noise(x: F32, y: F32, z: F32, random: np.random.Generator) -> F32:
 def _plane_noise(u: F32, v: F32, random: np.random.Generator) -> F32:
     """Smooth noise in 0...1 with random values at whole numbers, repeating every 64."""
     values = random.random((64, 64), dtype=np.float32)
-    left, top = np.floor(u), np.floor(v)
-    column, row = left.astype(np.int32) & 63, top.astype(np.int32) & 63
-    s, t = u - left, v - top
-    s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
-    right, below = (column + 1) & 63, (row + 1) & 63
-    upper = values[row, column] * (1 - s) + values[row, right] * s
-    lower = values[below, column] * (1 - s) + values[below, right] * s
-    return upper * (1 - t) + lower * t
+    return plane_noise(np.ascontiguousarray(u), np.ascontiguousarray(v), values)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen import rng
+from simgen.assets import noise
 from simgen.assets.asset import Texture
 
 F32 = NDArray[np.float32]
@@ -42,8 +43,7 @@ class _Canvas:
         values = self.random.random((ny, nx), dtype=np.float32)
         ix, tx = _cells(self.size, nx)
         iy, ty = _cells(self.size, ny)
-        rows: F32 = values[:, ix] * (1 - tx) + values[:, (ix + 1) % nx] * tx
-        return rows[iy] * (1 - ty[:, None]) + rows[(iy + 1) % ny] * ty[:, None]
+        return noise.lattice(values, ix, tx, iy, ty)
 
     def fractal(self, nx: int, ny: int, octaves: int = 4, gain: float = 0.5) -> F32:
         """Sum of lattices of doubling resolution, stretched to about 0...1."""
@@ -62,22 +62,8 @@ class _Canvas:
     def cells(self, n: int, jitter: float) -> tuple[F32, F32, NDArray[np.int32]]:
         """Distance to the nearest and second nearest of n * n jittered points, in cells, and the nearest's number."""
         offset = 0.5 + np.float32(jitter) * (self.random.random((2, n, n), dtype=np.float32) - np.float32(0.5))
-        gx, gy = self.x * np.float32(n), self.y * np.float32(n)
-        left, top = np.floor(gx), np.floor(gy)
-        column, row = left.astype(np.int32), top.astype(np.int32)
-        first = np.full((self.size, self.size), np.float32(9))
-        second = first.copy()
-        nearest = np.zeros((self.size, self.size), np.int32)
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                number = (row + dy) % n * n + (column + dx) % n
-                px = np.take(offset[0], number) + (left + np.float32(dx) - gx)
-                py = np.take(offset[1], number) + (top + np.float32(dy) - gy)
-                distance = px * px + py * py
-                closer = distance < first
-                np.minimum(second, np.maximum(first, distance), out=second)
-                np.minimum(first, distance, out=first)
-                np.copyto(nearest, number, where=closer)
+        place = self.x[0] * np.float32(n)
+        first, second, nearest = noise.nearest_points(offset, place, place)
         return np.sqrt(first), np.sqrt(second), nearest
 
 
@@ -109,9 +95,8 @@ def _paint(position: F32, shade: F32, palette: NDArray[np.float64], size: int) -
     low = np.minimum(steps.astype(np.int64), len(palette) - 2)
     part = (steps - low)[:, None]
     ramp = (palette[low] * (1 - part) + palette[low + 1] * part).astype(np.float32) * np.float32(LEVELS - 1)
-    index = (np.clip(position, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.intp)
-    light = np.broadcast_to(ramp[index] * np.asarray(shade, np.float32)[..., None], (size, size, 3))
-    return _srgb_table()[np.clip(light + np.float32(0.5), 0, LEVELS - 1).astype(np.intp)]
+    where, dark = (np.ascontiguousarray(np.broadcast_to(part, (size, size))) for part in (position, shade))
+    return noise.painted(where, dark.astype(np.float32), ramp, _srgb_table())
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simgen.assets import noise
 from simgen.assets.check import broken
 from simgen.assets.contents import contents
 from simgen.assets.library import Library, search_paths
@@ -104,6 +105,7 @@ class SceneSource:
         """Compute small images of a box, without physics and files: this compiles what Numba has to compile."""
         if self.renderer.name == "raster" and self.renderer.device == "cpu":
             raster.warm_up(lambda: _log.info("compiling the renderer: about a minute, once for this version"))
+        noise.warm_up()
         record, simulation = _box(self.config)
         library = Library()
         for _ in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
