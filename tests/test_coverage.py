@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ from scipy import stats
 
 from simgen import config
 from simgen.cli.main import main
+from simgen.generate.folder import locked
 from simgen.generate.job import render
 from simgen.randomize.sample import sample
 from simgen.shards import manifest as manifests
 from simgen.shards.draws import plain
+from simgen.shards.reader import Dataset
 from simgen.view.coverage import BINS, Coverage, coverages
 from simgen.view.survey import Frames
 
@@ -157,6 +161,37 @@ def test_info_of_a_dataset_that_is_not_finished(tmp_path: Path, capsys: pytest.C
     assert main(["info", str(folder)]) == 0
     told = capsys.readouterr().out
     assert f"not finished, {done} of 12 frames" in told
+    assert f"missing     frames {done} to 11\n" in told
+    assert "go on       simgen render scene=shapes" in told
+    with locked(folder):
+        assert main(["info", str(folder)]) == 0
+        assert f"process {os.getpid()} is making the rest now" in capsys.readouterr().out
+
+
+def test_the_command_of_an_unfinished_dataset_finishes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two shards gone, one cut: they are named, and what is told to be run makes them again."""
+    folder = tmp_path / "a folder"
+    made = config.load("shapes", ["frames=12", "output.frames_per_shard=2", "workers=1", "image.width=32"])
+    made.out = str(folder)
+    render(made, open_source=FakeSource)
+    shards = sorted((folder / "shards").iterdir())
+    with Dataset(folder) as data:
+        before = [frame.images["rgb"] for frame in data]
+    shards[1].unlink()
+    shards[2].unlink()
+    os.truncate(shards[5], 100)
+    assert main(["info", str(folder), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["missing"] == [[2, 5], [10, 11]]
+    assert facts["damaged"] == [f"shards/{shards[k].name}" for k in (1, 2, 5)]
+    assert (facts["frames_done"], facts["shards_done"], facts["writer"]) == (6, 3, "")
+    simgen, name, *words = shlex.split(facts["command"])
+    assert (simgen, name) == ("simgen", "render")
+    assert f"out={folder}" in words
+    again = config.load("shapes", words)
+    render(again, open_source=FakeSource)
+    with Dataset(folder) as data:
+        np.testing.assert_array_equal([frame.images["rgb"] for frame in data], before)
 
 
 def test_info_of_targets_and_balance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

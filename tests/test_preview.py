@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,23 @@ def test_still_pixels_are_white_in_a_flow_picture() -> None:
 def test_panels_that_cannot_be_shown_are_named(frame: Frame, name: str) -> None:
     with pytest.raises(DatasetError, match=name):
         contact_sheet([frame], {}, [name])
+
+
+def test_object_coordinates_are_shown_with_ids_and_without(frame: Frame) -> None:
+    """Along x from -0.5 to 0.5 m over the object; it is 2 m wide in its table."""
+    coords = np.zeros((48, 64, 3), np.float32)
+    coords[10:30, 20:40, 0] = np.linspace(-0.5, 0.5, 20)
+    frame.images["object_coords"] = coords
+    frame.objects.size[:] = 2.0
+    inside = np.zeros((48, 64), bool)
+    inside[10:30, 20:40] = True
+    with_ids = panel(frame, "object_coords", {})
+    del frame.images["instance"]
+    alone = panel(frame, "object_coords", {})
+    for picture, low, high in ((with_ids, 0.25, 0.75), (alone, 0, 1)):
+        assert (picture.any(axis=-1) == inside).all()
+        np.testing.assert_allclose(picture[15, 20:40, 0], 255 * np.linspace(low, high, 20), atol=1)
+    sheet = contact_sheet([replace(frame, images={"object_coords": coords})], {})
+    assert sheet.shape == (26 + 240 + 20, 6 + 326, 3)
+    empty = replace(frame, images={"object_coords": 0 * coords})
+    assert not panel(empty, "object_coords", {}).any()

@@ -33,6 +33,19 @@ def checked_folder(out: str) -> Path:
     return folder
 
 
+def writer(folder: Path) -> str:
+    """The number of the process that is writing to the folder, "" when there is none."""
+    try:
+        with (folder / LOCK).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except OSError:
+        pass
+    return ""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, made if need be, for this run alone; the system lets go of it when the process dies."""

@@ -174,14 +174,20 @@ def _full_masks(frame: Frame) -> Picture:
 
 
 def _object_coords(frame: Frame) -> Picture:
-    """Coordinates relative to each object's extents, as red, green and blue."""
-    instance = frame.images.get("instance")
+    """Coordinates relative to each object's extents, as red, green and blue.
+
+    Without ids, which tell objects apart, they are relative to the farthest coordinate in the image.
+    """
+    coords, instance = frame.images["object_coords"], frame.images.get("instance")
     if instance is None:
-        raise DatasetError("The panel 'object_coords' needs the pass 'instance' to tell the objects apart.")
-    size = np.ones((len(frame.objects.instance_id) + 1, 3), np.float32)
-    size[1:] = np.maximum(frame.objects.size, 1e-6)
-    relative = frame.images["object_coords"] / size[instance] + 0.5
-    return np.where((instance > 0)[..., None], np.clip(relative, 0, 1) * 255, 0).astype(np.uint8)
+        shown = (coords != 0).any(axis=-1)
+        relative = coords / max(2 * float(np.abs(coords).max(initial=0)), 1e-6) + 0.5
+    else:
+        shown = instance > 0
+        size = np.ones((len(frame.objects.instance_id) + 1, 3), np.float32)
+        size[1:] = np.maximum(frame.objects.size, 1e-6)
+        relative = coords / size[instance] + 0.5
+    return np.where(shown[..., None], np.clip(relative, 0, 1) * 255, 0).astype(np.uint8)
 
 
 def _resize(image: Picture, width: int) -> Picture:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simgen.shards.manifest import Manifest, load
+from simgen.generate.folder import writer
+from simgen.shards.manifest import Manifest, ShardEntry, load
 from simgen.shards.reader import Dataset
 from simgen.view.coverage import coverages
+from simgen.view.recipe import command
 from simgen.view.survey import survey
+
+_GAPS = 8
+"""Runs of missing frames that are named."""
 
 _SHOWN = 3
 """Thin bins of a variable that are named."""
@@ -25,20 +32,46 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises DatasetError when it is none.
     """
-    manifest = load(Path(path))
-    return _whole(path) if manifest.complete else _unfinished(path, manifest)
+    folder = Path(path)
+    manifest = load(folder)
+    missing = [shard for shard in manifest.shards if not _is_there(folder, shard)]
+    return _unfinished(folder, manifest, missing) if missing else _whole(path)
 
 
-def _unfinished(path: str | os.PathLike[str], manifest: Manifest) -> dict[str, Any]:
-    done = [shard for shard in manifest.shards if shard.state == "complete"]
+def _is_there(folder: Path, shard: ShardEntry) -> bool:
+    """Whether a shard is complete and has its bytes; ``verify`` reads them."""
+    with suppress(OSError):
+        return shard.state == "complete" and (folder / shard.file).stat().st_size == shard.bytes
+    return False
+
+
+def _unfinished(folder: Path, manifest: Manifest, missing: Sequence[ShardEntry]) -> dict[str, Any]:
+    line, whole = command(manifest)
     return {
-        **_origin(path, manifest),
+        **_origin(folder, manifest),
         "complete": False,
-        "frames_done": sum(shard.frames for shard in done),
-        "shards_done": len(done),
+        "frames_done": manifest.frames - sum(shard.frames for shard in missing),
+        "shards_done": len(manifest.shards) - len(missing),
+        "missing": _ranges(missing),
+        "damaged": [shard.file for shard in missing if shard.state == "complete"],
+        "writer": writer(folder),
+        "command": line.replace("out=DIR", shlex.quote(f"out={folder}")),
+        "command_whole": whole,
         "categories": [{"id": c.id, "name": c.name} for c in manifest.categories],
         **_counts(manifest),
     }
+
+
+def _ranges(shards: Sequence[ShardEntry]) -> list[list[int]]:
+    """First and last frame of each run of frames in ``shards``."""
+    found: list[list[int]] = []
+    for shard in shards:
+        last = shard.first + shard.frames - 1
+        if found and found[-1][1] == shard.first - 1:
+            found[-1][1] = last
+        else:
+            found.append([shard.first, last])
+    return found
 
 
 def _origin(path: str | os.PathLike[str], manifest: Manifest) -> dict[str, Any]:
@@ -176,9 +209,19 @@ def text(facts: dict[str, Any]) -> str:
 
 def _progress(facts: dict[str, Any]) -> list[str]:
     done, frames = facts["frames_done"], facts["frames"]
+    gaps = [f"{first} to {last}" if last > first else f"{first}" for first, last in facts["missing"]]
+    more = f" and {len(gaps) - _GAPS} more gaps" if len(gaps) > _GAPS else ""
+    goes_on = [f"go on       {facts['command']}"]
+    if facts["writer"]:
+        goes_on = [f"at work     process {facts['writer']} is making the rest now"]
+    elif not facts["command_whole"]:
+        goes_on.append("            (scene.yaml: the scene definition that it was begun with)")
     return [
         f"{facts['path']}: not finished, {done} of {frames} frames ({done / frames:.0%}) in {facts['shards_done']} of"
-        f" {facts['shards']} shards, {facts['bytes'] / 1e6:.1f} MB; `simgen render` with the same settings goes on",
+        f" {facts['shards']} shards, {facts['bytes'] / 1e6:.1f} MB",
+        f"missing     frames {', '.join(gaps[:_GAPS])}{more}",
+        *([f"damaged     {', '.join(facts['damaged'][:_GAPS])}: gone or cut since"] if facts["damaged"] else []),
+        *goes_on,
         f"made by     simgen {facts['simgen']}, scene {facts['scene']}, seed {facts['seed']},"
         f" renderer {facts['renderer']} on {facts['device']}",
         f"passes      {', '.join(facts['passes'])}",
