@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import FACE_N, PLANE_W, TRIANGLE, X0, Y0
-from simgen.render.raster.visibility import EMPTY, key_triangle, key_w
+from simgen.render.raster.visibility import key_w
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -21,8 +21,6 @@ _CREASE = np.float32(0.8)
 """Cosine between face normals below which they count as different surfaces."""
 _STEP = np.float32(0.01)
 """Relative difference in depth from the plane of a triangle above which another surface is seen."""
-_STRETCH = 32
-"""Pixels that are looked at together for samples that see another triangle."""
 
 
 def sample_pattern(count: int) -> NDArray[np.float64]:
@@ -44,126 +42,114 @@ def sample_pattern(count: int) -> NDArray[np.float64]:
 
 
 @fast
-def collect_others(
-    keys: Any, stride: int, pixels: int, samples: int, remap: Any, visible: Any, seen: int, candidate: Any,
-    sample_of: Any, number_of: Any, limit: int,
-) -> tuple[int, int]:  # fmt: skip
-    """List the samples that see another triangle than the centre, pixel by pixel, and number these triangles.
-
-    ``number_of`` takes the new number, -1 where nothing is seen. Returns the numbers of candidates and of triangles.
-    """
-    count = 0
-    below = np.uint64(0xFFFFFFFF)
-    for first in range(0, pixels, _STRETCH):
-        n = min(_STRETCH, pixels - first)
-        # Most stretches see one triangle with all samples.
-        other = np.uint64(0)
-        for s in range(1, samples):
-            for i in range(n):
-                other |= keys[ix(first + i)] ^ keys[ix(s * stride + first + i)]
-        if other & below == 0:
-            continue
-        for i in range(first, first + n):
-            centre = keys[ix(i)]
-            for s in range(1, samples):
-                key = keys[ix(s * stride + i)]
-                if (key ^ centre) & below == 0 or count >= limit:
-                    continue
-                t = key_triangle(key)
-                number = -1
-                if t != np.uint32(EMPTY):
-                    number = remap[ix(t)]
-                    if number < 0:
-                        number = seen
-                        remap[ix(t)] = seen
-                        visible[ix(seen)] = t
-                        seen += 1
-                candidate[ix(count)] = i
-                sample_of[ix(count)] = s
-                number_of[ix(count)] = number
-                count += 1
-    return count, seen
-
-
-@fast
 def _same(p: int, q: int, x: Any, y: Any, w: Any, owner: Any, planes: Any) -> bool:
     """Whether triangle ``q``, seen at (x, y) at 1 / z = ``w``, belongs to the surface of triangle ``p``."""
     if p == q:
         return True
-    if owner[p] != owner[q]:
+    if owner[ix(p)] != owner[ix(q)]:
         return False
     a, b = p * TRIANGLE, q * TRIANGLE
     along = (
-        planes[a + FACE_N] * planes[b + FACE_N]
-        + planes[a + FACE_N + 1] * planes[b + FACE_N + 1]
-        + planes[a + FACE_N + 2] * planes[b + FACE_N + 2]
+        planes[ix(a + FACE_N)] * planes[ix(b + FACE_N)]
+        + planes[ix(a + FACE_N + 1)] * planes[ix(b + FACE_N + 1)]
+        + planes[ix(a + FACE_N + 2)] * planes[ix(b + FACE_N + 2)]
     )
     if along < _CREASE:
         return False
     expected = (
-        planes[a + PLANE_W]
-        + planes[a + PLANE_W + 1] * (x - planes[a + X0])
-        + planes[a + PLANE_W + 2] * (y - planes[a + Y0])
+        planes[ix(a + PLANE_W)]
+        + planes[ix(a + PLANE_W + 1)] * (x - planes[ix(a + X0)])
+        + planes[ix(a + PLANE_W + 2)] * (y - planes[ix(a + Y0)])
     )
     return abs(expected - w) <= _STEP * w
 
 
 @fast
+def keep_distinct(
+    candidates: int, main_of: Any, pixel_of: Any, sample_of: Any, number_of: Any, keys: Any, stride: int, offsets: Any,
+    width: int, triangle: Any, owner: Any, planes: Any,
+) -> int:  # fmt: skip
+    """Drop the candidates that see the surface at the centre, though another triangle of it; how many are left."""
+    left = 0
+    for c in range(candidates):
+        main, i = np.int64(main_of[ix(c)]), np.int64(pixel_of[ix(c)])
+        s, number = np.int64(sample_of[ix(c)]), np.int64(number_of[ix(c)])
+        same = False
+        if main >= 0 and number >= 0:
+            # _same, without a call, which would count references to its arrays.
+            a, b = np.int64(triangle[ix(main)]), number
+            same_owner = owner[ix(a)] == owner[ix(b)]
+            a, b = a * TRIANGLE, b * TRIANGLE
+            along = (
+                planes[ix(a + FACE_N)] * planes[ix(b + FACE_N)]
+                + planes[ix(a + FACE_N + 1)] * planes[ix(b + FACE_N + 1)]
+                + planes[ix(a + FACE_N + 2)] * planes[ix(b + FACE_N + 2)]
+            )
+            x = np.float32(i % width) + np.float32(offsets[s, 0])
+            y = np.float32(i // width) + np.float32(offsets[s, 1])
+            w = key_w(keys[ix(s * stride + i)])
+            expected = (
+                planes[ix(a + PLANE_W)]
+                + planes[ix(a + PLANE_W + 1)] * (x - planes[ix(a + X0)])
+                + planes[ix(a + PLANE_W + 2)] * (y - planes[ix(a + Y0)])
+            )
+            same = same_owner & (not (along < _CREASE)) & (abs(expected - w) <= _STEP * w)
+        main_of[ix(left)] = main
+        pixel_of[ix(left)] = i
+        sample_of[ix(left)] = s
+        number_of[ix(left)] = number
+        left += 0 if same else 1
+    return left
+
+
+@fast
 def add_fragments(
-    candidates: int, candidate: Any, sample_of: Any, number_of: Any, keys: Any, stride: int, offsets: Any, width: int,
-    owner: Any, planes: Any, count: int, limit: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any,
+    candidates: int, main_of: Any, pixel_of: Any, sample_of: Any, number_of: Any, keys: Any, stride: int, offsets: Any,
+    width: int, owner: Any, planes: Any, count: int, limit: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any,
     weight: Any, background: Any,
 ) -> int:  # fmt: skip
     """Append a fragment for each distinct further surface in a pixel and share out the weights; the new count.
 
-    ``weight`` of the centres' fragments and ``background``, both 1 or 0 on entry, lose what the others gain.
+    Candidates are as ``collect`` lists and ``keep_distinct`` leaves them. ``weight`` of the centres' fragments and
+    ``background``, both 1 or 0 on entry, lose what the others gain.
     """
     share = _1 / np.float32(len(offsets))
     first = count
     at = -1
-    centres = count
-    follow = 0
     for c in range(candidates):
-        i = int(candidate[c])
-        if i != at:
-            at = i
-            first = count
-            while follow < centres and pixel[follow] < i:
-                follow += 1
-        s = np.int64(sample_of[c])
-        number = np.int64(number_of[c])
-        centre = key_triangle(keys[i])
-        main = np.int64(-1)
-        if centre != np.uint32(EMPTY):
-            main = np.int64(follow)
+        main = np.int64(main_of[ix(c)])
+        i = np.int64(pixel_of[ix(c)])
+        s = np.int64(sample_of[ix(c)])
+        number = np.int64(number_of[ix(c)])
         if number < 0:
             # The sample sees the background past the surface at the centre.
-            weight[main] -= share
-            background[i] += share
+            weight[ix(main)] -= share
+            background[ix(i)] += share
             continue
         x = np.float32(i % width) + np.float32(offsets[s, 0])
         y = np.float32(i // width) + np.float32(offsets[s, 1])
-        value = key_w(keys[s * stride + i])
-        if main >= 0 and _same(np.int64(triangle[main]), number, x, y, value, owner, planes):
-            continue
+        value = key_w(keys[ix(s * stride + i)])
+        if i != at:
+            at = i
+            first = count
         target = -1
         for k in range(first, count):
-            if _same(np.int64(triangle[k]), number, x, y, value, owner, planes):
+            if _same(np.int64(triangle[ix(k)]), number, x, y, value, owner, planes):
                 target = k
         if target < 0:
             if count >= limit:
                 continue
             target = count
-            pixel[count] = i
-            triangle[count] = number
-            px[count] = x
-            py[count] = y
-            w[count] = value
-            weight[count] = _0
+            pixel[ix(count)] = i
+            triangle[ix(count)] = number
+            px[ix(count)] = x
+            py[ix(count)] = y
+            w[ix(count)] = value
+            weight[ix(count)] = _0
             count += 1
-        weight[target] += share
+        weight[ix(target)] += share
         if main >= 0:
-            weight[main] -= share
+            weight[ix(main)] -= share
         else:
-            background[i] -= share
+            background[ix(i)] -= share
     return count

@@ -9,10 +9,12 @@ import numpy as np
 
 from simgen.render.base import Snapshot
 from simgen.render.raster import layout
-from simgen.render.raster.antialias import add_fragments, collect_others
+from simgen.render.raster.antialias import add_fragments, keep_distinct
+from simgen.render.raster.collecting import collect
 from simgen.render.raster.scene import Residents, Tables, pack
 from simgen.render.raster.scratch import Scratch
-from simgen.render.raster.surface import NORMAL_VALUES, collect, interpolate_normals
+from simgen.render.raster.simd import WIDTH
+from simgen.render.raster.surface import NORMAL_VALUES, interpolate_normals
 from simgen.render.raster.transform import place_vertices
 from simgen.render.raster.triangles import set_up_triangles
 from simgen.render.raster.visibility import clear, rasterize
@@ -82,34 +84,32 @@ def find(
     tables = placed.tables
     pixels = width * height
     several = len(samples) > 1
-    limit = 2 * pixels if several else pixels
-    keys = get("keys", np.uint64, len(samples) * pixels)
+    limit = (2 if several else 1) * pixels + WIDTH
+    keys = get("keys", np.uint64, len(samples) * pixels + WIDTH)
     draw(placed, residents, keys, samples, (0, 0, width, height), np.arange(len(tables.draws), dtype=np.int32))
     pixel, triangle = get("pixel", np.int32, limit), get("triangle", np.int32, limit)
     px, py, w = get("px", np.float32, limit), get("py", np.float32, limit), get("w", np.float32, limit)
     remap = scratch.filled("remap", np.int32, -1, tables.face_count)
     visible = get("visible", np.uint32, tables.face_count)
     weight, background = get("weight", np.float32, limit), get("background", np.float32, pixels)
-    count, seen = collect(
-        keys, width, height, remap, visible, pixel, triangle, px, py, w, weight, background
+    most = pixels * (len(samples) - 1) + 1
+    others = [get(name, np.int32, most) for name in ("main_of", "pixel_of", "sample_of", "number_of")]
+    count, seen, candidates = collect(
+        keys, pixels, len(samples), width, height, remap, visible, pixel, triangle, px, py, w, weight, background,
+        *others,
     )  # fmt: skip
-    candidates = 0
-    others = [get(name, np.int32, pixels * (len(samples) - 1)) for name in ("candidate", "sample_of", "number_of")]
-    if several:
-        candidates, seen = collect_others(
-            keys, pixels, pixels, len(samples), remap, visible, seen, *others, pixels * (len(samples) - 1)
-        )
     remap[visible[:seen]] = -1
     planes, owner = get("planes", np.float32, layout.TRIANGLE * seen), get("owner", np.int32, seen)
     set_up_triangles(
         visible, seen, tables.draws, tables.matrices, tables.scales, tables.tiles, tables.camera, placed.vertices,
         residents.faces.pool.data, residents.vertices.pool.data, residents.colors.pool.data,
-        np.array([width, height], np.float64), planes, owner,
+        np.array([width, height], np.float64), get("order", np.int32, seen), planes, owner,
     )  # fmt: skip
     total = count
     if several:
+        distinct = keep_distinct(candidates, *others, keys, pixels, samples, width, triangle, owner, planes)
         total = add_fragments(
-            candidates, *others, keys, pixels, samples, width, owner, planes, count, limit,
+            distinct, *others, keys, pixels, samples, width, owner, planes, count, limit,
             pixel, triangle, px, py, w, weight, background,
         )  # fmt: skip
     nx, ny, nz = get("nx", np.float32, limit), get("ny", np.float32, limit), get("nz", np.float32, limit)

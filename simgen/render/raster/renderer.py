@@ -21,6 +21,7 @@ from simgen.render.raster.lighting import shade_image
 from simgen.render.raster.scene import Residents
 from simgen.render.raster.scratch import Scratch
 from simgen.render.raster.shading import shade
+from simgen.render.raster.simd import WIDTH
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 from simgen.scene.record import LightRecord
 
@@ -133,7 +134,7 @@ class RasterRenderer:
                 out.append(empty_silhouette(instance))
                 continue
             w, h = x1 - x0 + 1, y1 - y0 + 1
-            keys = self._scratch.get("canvas", np.uint64, w * h)
+            keys = self._scratch.get("canvas", np.uint64, w * h + WIDTH)
             fragments.draw(placed, self._residents, keys, _CENTRE, (x0, y0, w, h), chosen)
             covered = (keys[: w * h] & np.uint64(0xFFFFFFFF)).reshape(h, w) != 0
             out.append(silhouette_of(instance, covered, x0, y0, width, height))

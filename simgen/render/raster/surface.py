@@ -1,4 +1,4 @@
-"""From the visibility buffer to surfaces: the list of fragments, and what varies over each visible triangle.
+"""What varies over the surfaces seen: planes over each visible triangle, and normals.
 
 A fragment is one surface seen in one pixel. Attributes are planes over the image (value / z is linear in pixels),
 set up once per visible triangle in float64 from the unclipped triangle and evaluated in float32 relative to a pixel
@@ -26,78 +26,6 @@ from simgen.render.raster.layout import (
     X0,
     Y0,
 )
-from simgen.render.raster.visibility import EMPTY, key_triangle, key_w
-
-
-@strict
-def collect(
-    keys: Any,
-    width: int,
-    height: int,
-    remap: Any,
-    visible: Any,
-    pixel: Any,
-    triangle: Any,
-    px: Any,
-    py: Any,
-    w: Any,
-    weight: Any,
-    background: Any,
-) -> tuple[int, int]:
-    """List the fragments at pixel centres, row by row, and number the triangles seen from 0.
-
-    ``remap`` (faces of the image) is -1 on entry and holds the new number of each triangle seen; ``visible`` lists the
-    triangles by new number. Each fragment starts with the whole ``weight`` of its pixel, each empty pixel with all of
-    ``background``. Returns the numbers of fragments and of triangles.
-    """
-    fragments = 0
-    seen = 0
-    for y in range(height):
-        row = y * width
-        empty = 0
-        for x in range(width):
-            nothing = key_triangle(keys[ix(row + x)]) == np.uint32(EMPTY)
-            background[ix(row + x)] = np.float32(1.0) if nothing else np.float32(0.0)
-            empty += 1 if nothing else 0
-        if empty == 0:
-            for x in range(width):
-                pixel[ix(fragments + x)] = row + x
-            for x in range(width):
-                px[ix(fragments + x)] = np.float32(x)
-            for x in range(width):
-                py[ix(fragments + x)] = np.float32(y)
-                weight[ix(fragments + x)] = np.float32(1.0)
-            for x in range(width):
-                w[ix(fragments + x)] = key_w(keys[ix(row + x)])
-        last = np.uint32(EMPTY)
-        number = -1
-        for x in range(width):
-            key = keys[ix(row + x)]
-            t = key_triangle(key)
-            if t != last:
-                last = t
-                if t == np.uint32(EMPTY):
-                    number = -1
-                else:
-                    number = remap[ix(t)]
-                    if number < 0:
-                        number = seen
-                        remap[ix(t)] = seen
-                        visible[ix(seen)] = t
-                        seen += 1
-            if empty == 0:
-                triangle[ix(fragments + x)] = number
-            elif number >= 0:
-                pixel[ix(fragments)] = row + x
-                triangle[ix(fragments)] = number
-                px[ix(fragments)] = x
-                py[ix(fragments)] = y
-                w[ix(fragments)] = key_w(key)
-                weight[ix(fragments)] = np.float32(1.0)
-                fragments += 1
-        if empty == 0:
-            fragments += width
-    return fragments, seen
 
 
 @strict

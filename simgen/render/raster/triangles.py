@@ -1,7 +1,7 @@
 """Set-up of the triangles seen: what varies over each of them, as planes over the image.
 
-Triangles are set up a batch at a time, their values side by side in working memory (a channel after the other), so that
-all but the collecting and handing over of values is vectorized; arithmetic is strict all the same.
+Triangles of one drawable are set up a batch at a time, their values side by side in working memory (a channel after the
+other), so that all but the gathering and handing over of values is vectorized; arithmetic is strict all the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from simgen.render.raster.layout import (
     CX,
     CY,
     FACE_N,
+    FACES,
     FACES_IN_POOL,
     FIRST_FACE,
     FIRST_IN_POOL,
@@ -52,73 +53,104 @@ _O = 9  # corners of the object after scale
 _N = 18  # normals as stored, then turned into the camera
 _UV = 27  # u, v of each corner
 _C = 33  # colours of the corners, r g b each
-_R = 42  # rotation from the object to the camera, row by row
-_S = 51  # scale
-_RAY = 54  # the ray through the origin of the planes, x and y
-_ROWS = 56  # of the inverse of the corners
-_TILE = 65
-_BOX = 66  # 1: box projection
-_CHANNELS = 67
+_AT = 42  # where the first corner is in the image, x and y
+_RAY = 44  # the ray through the origin of the planes, x and y
+_ROWS = 46  # of the inverse of the corners
+_CHANNELS = 55
 
 
 @strict
-def _collect(
-    n: int, visible: Any, draws: Any, matrices: Any, scales: Any, tiles: Any, camera: Any, placed: Any, faces: Any,
-    vertices: Any, colors: Any, size: Any, planes: Any, owner: Any, f: Any, lane: int,
-) -> tuple[bool, bool]:  # fmt: skip
-    """Bring what belongs to triangle ``n`` into its lane; whether it has colours, and a normal map."""
-    t = np.int64(visible[n])
-    m = find_drawable(draws, t)
-    owner[n] = m
-    base = n * TRIANGLE
-    face = 3 * (draws[m, FACES_IN_POOL] + t - draws[m, FIRST_FACE])
-    colored = draws[m, COLORS_IN_POOL] >= 0
+def _find_owners(visible: Any, count: int, draws: Any, owner: Any, order: Any) -> Any:
+    """The drawables of the triangles seen, which ``order`` lists drawable by drawable; where each one's begin (M + 1).
+
+    Triangles keep their order within a drawable: that in which they are seen, so that neighbours share cache lines.
+    """
+    starts = np.zeros(len(draws) + 1, np.int64)
+    m = np.int64(0)
+    for n in range(count):
+        t = np.int64(visible[ix(n)])
+        if not (draws[m, FIRST_FACE] <= t < draws[m, FIRST_FACE] + draws[m, FACES]):
+            m = find_drawable(draws, t)
+        owner[ix(n)] = m
+        starts[m] += 1
+    total = np.int64(0)
+    for k in range(len(starts)):
+        total, starts[k] = total + starts[k], total
+    for n in range(count):
+        m = np.int64(owner[ix(n)])
+        order[ix(starts[m])] = n
+        starts[m] += 1
+    for k in range(len(starts) - 1, 0, -1):
+        starts[k] = starts[k - 1]
+    starts[0] = 0
+    return starts
+
+
+@strict
+def _gather(
+    lanes: int, first: int, m: int, order: Any, visible: Any, draws: Any, scales: Any, placed: Any, faces: Any,
+    vertices: Any, colors: Any, f: Any,
+) -> None:  # fmt: skip
+    """Bring what belongs to triangles ``order[first]`` and the next, of drawable ``m``, into their lanes."""
+    to_pool = 3 * (np.int64(draws[m, FACES_IN_POOL]) - draws[m, FIRST_FACE])
+    first_vertex, first_in_pool = np.int64(draws[m, FIRST_VERTEX]), np.int64(draws[m, FIRST_IN_POOL])
+    first_color = np.int64(draws[m, COLORS_IN_POOL])
+    boxed = draws[m, PROJECTION] == 2
     sx, sy, sz = scales[m, 0], scales[m, 1], scales[m, 2]
-    for k in range(3):
-        v = np.int64(faces[ix(face + k)])
-        at = (draws[m, FIRST_VERTEX] + v) * PLACED
-        f[ix((_P + 3 * k) * _STRIDE + lane)] = placed[ix(at)]
-        f[ix((_P + 3 * k + 1) * _STRIDE + lane)] = placed[ix(at + 1)]
-        f[ix((_P + 3 * k + 2) * _STRIDE + lane)] = placed[ix(at + 2)]
-        at = (draws[m, FIRST_IN_POOL] + v) * VERTEX
-        f[ix((_O + 3 * k) * _STRIDE + lane)] = np.float64(vertices[ix(at)]) * sx
-        f[ix((_O + 3 * k + 1) * _STRIDE + lane)] = np.float64(vertices[ix(at + 1)]) * sy
-        f[ix((_O + 3 * k + 2) * _STRIDE + lane)] = np.float64(vertices[ix(at + 2)]) * sz
-        f[ix((_N + 3 * k) * _STRIDE + lane)] = np.float64(vertices[ix(at + 3)])
-        f[ix((_N + 3 * k + 1) * _STRIDE + lane)] = np.float64(vertices[ix(at + 4)])
-        f[ix((_N + 3 * k + 2) * _STRIDE + lane)] = np.float64(vertices[ix(at + 5)])
-        f[ix((_UV + 2 * k) * _STRIDE + lane)] = np.float64(vertices[ix(at + 6)])
-        f[ix((_UV + 2 * k + 1) * _STRIDE + lane)] = np.float64(vertices[ix(at + 7)])
-        at = 4 * (np.int64(draws[m, COLORS_IN_POOL]) + v)
-        f[ix((_C + 3 * k) * _STRIDE + lane)] = np.float64(colors[ix(at)]) if colored else 0.0
-        f[ix((_C + 3 * k + 1) * _STRIDE + lane)] = np.float64(colors[ix(at + 1)]) if colored else 0.0
-        f[ix((_C + 3 * k + 2) * _STRIDE + lane)] = np.float64(colors[ix(at + 2)]) if colored else 0.0
-    for k in range(3):
-        for c in range(3):
-            f[ix((_R + 3 * k + c) * _STRIDE + lane)] = matrices[m, CAM_OBJ + 4 * k + c]
-    f[ix(_S * _STRIDE + lane)] = sx
-    f[ix((_S + 1) * _STRIDE + lane)] = sy
-    f[ix((_S + 2) * _STRIDE + lane)] = sz
-    f[ix(_TILE * _STRIDE + lane)] = tiles[m]
-    f[ix(_BOX * _STRIDE + lane)] = 1.0 if draws[m, PROJECTION] == 2 else 0.0
-    # The origin of the planes: the first corner, if it is in front, moved into the image.
-    ox, oy = 0.5 * size[0], 0.5 * size[1]
-    if f[ix((_P + 2) * _STRIDE + lane)] >= camera[NEAR]:
-        first = (draws[m, FIRST_VERTEX] + np.int64(faces[ix(face)])) * PLACED
-        ox, oy = placed[ix(first + 3)], placed[ix(first + 4)]
-    ox = np.floor(min(max(ox, 0.0), size[0]))
-    oy = np.floor(min(max(oy, 0.0), size[1]))
-    planes[ix(base + X0)] = ox
-    planes[ix(base + Y0)] = oy
-    ry = (oy - camera[CY]) / camera[FY]
-    f[ix((_RAY + 1) * _STRIDE + lane)] = ry
-    f[ix(_RAY * _STRIDE + lane)] = (ox - camera[CX] - camera[SKEW] * ry) / camera[FX]
-    return colored, draws[m, NORMAL_MAP] >= 0
+    for lane in range(lanes):
+        face = to_pool + 3 * np.int64(visible[ix(order[ix(first + lane)])])
+        for k in range(3):
+            v = np.int64(faces[ix(face + k)])
+            at = (first_vertex + v) * PLACED
+            f[ix((_P + 3 * k) * _STRIDE + lane)] = placed[ix(at)]
+            f[ix((_P + 3 * k + 1) * _STRIDE + lane)] = placed[ix(at + 1)]
+            f[ix((_P + 3 * k + 2) * _STRIDE + lane)] = placed[ix(at + 2)]
+            if k == 0:
+                f[ix(_AT * _STRIDE + lane)] = placed[ix(at + 3)]
+                f[ix((_AT + 1) * _STRIDE + lane)] = placed[ix(at + 4)]
+            at = (first_in_pool + v) * VERTEX
+            f[ix((_N + 3 * k) * _STRIDE + lane)] = np.float64(vertices[ix(at + 3)])
+            f[ix((_N + 3 * k + 1) * _STRIDE + lane)] = np.float64(vertices[ix(at + 4)])
+            f[ix((_N + 3 * k + 2) * _STRIDE + lane)] = np.float64(vertices[ix(at + 5)])
+            f[ix((_UV + 2 * k) * _STRIDE + lane)] = np.float64(vertices[ix(at + 6)])
+            f[ix((_UV + 2 * k + 1) * _STRIDE + lane)] = np.float64(vertices[ix(at + 7)])
+            if boxed:
+                f[ix((_O + 3 * k) * _STRIDE + lane)] = np.float64(vertices[ix(at)]) * sx
+                f[ix((_O + 3 * k + 1) * _STRIDE + lane)] = np.float64(vertices[ix(at + 1)]) * sy
+                f[ix((_O + 3 * k + 2) * _STRIDE + lane)] = np.float64(vertices[ix(at + 2)]) * sz
+            if first_color >= 0:
+                at = 4 * (first_color + v)
+                f[ix((_C + 3 * k) * _STRIDE + lane)] = np.float64(colors[ix(at)])
+                f[ix((_C + 3 * k + 1) * _STRIDE + lane)] = np.float64(colors[ix(at + 1)])
+                f[ix((_C + 3 * k + 2) * _STRIDE + lane)] = np.float64(colors[ix(at + 2)])
 
 
 @strict
-def _set_up_corners(lanes: int, r2: float, r3: float, r4: float, f: Any, o: Any) -> None:
+def _place_origins(lanes: int, camera: Any, size: Any, f: Any, o: Any) -> None:
+    """The origin of the planes: the first corner, if it is in front, moved into the image; and the ray through it."""
+    fx, fy, cx, cy, skew, near = camera[FX], camera[FY], camera[CX], camera[CY], camera[SKEW], camera[NEAR]
+    width, height = size[0], size[1]
+    for i in range(lanes):
+        front = f[ix((_P + 2) * _STRIDE + i)] >= near
+        ox = f[ix(_AT * _STRIDE + i)] if front else 0.5 * width
+        oy = f[ix((_AT + 1) * _STRIDE + i)] if front else 0.5 * height
+        ox = np.floor(min(max(ox, 0.0), width))
+        oy = np.floor(min(max(oy, 0.0), height))
+        o[ix(X0 * _STRIDE + i)] = ox
+        o[ix(Y0 * _STRIDE + i)] = oy
+        ry = (oy - cy) / fy
+        f[ix((_RAY + 1) * _STRIDE + i)] = ry
+        f[ix(_RAY * _STRIDE + i)] = (ox - cx - skew * ry) / fx
+
+
+@strict
+def _set_up_corners(
+    lanes: int, m: int, matrices: Any, scales: Any, r2: float, r3: float, r4: float, f: Any, o: Any
+) -> None:
     """The inverse of the corners, the plane of 1 / z and the normal of each triangle; normals of corners turned."""
+    sx, sy, sz = scales[m, 0], scales[m, 1], scales[m, 2]
+    R = matrices[m, CAM_OBJ : CAM_OBJ + 11]
+    r00, r01, r02, r10, r11, r12, r20, r21, r22 = R[0], R[1], R[2], R[4], R[5], R[6], R[8], R[9], R[10]
     for i in range(lanes):
         x0, y0, z0 = f[ix(_P * _STRIDE + i)], f[ix((_P + 1) * _STRIDE + i)], f[ix((_P + 2) * _STRIDE + i)]
         x1, y1, z1 = f[ix((_P + 3) * _STRIDE + i)], f[ix((_P + 4) * _STRIDE + i)], f[ix((_P + 5) * _STRIDE + i)]
@@ -153,15 +185,12 @@ def _set_up_corners(lanes: int, r2: float, r3: float, r4: float, f: Any, o: Any)
         # Vertex normals: by the inverse transpose of the scale, then the rotation.
         for k in range(3):
             at = (_N + 3 * k) * _STRIDE + i
-            x = f[ix(at)] / f[ix(_S * _STRIDE + i)]
-            y = f[ix(at + _STRIDE)] / f[ix((_S + 1) * _STRIDE + i)]
-            z = f[ix(at + 2 * _STRIDE)] / f[ix((_S + 2) * _STRIDE + i)]
+            x, y, z = f[ix(at)] / sx, f[ix(at + _STRIDE)] / sy, f[ix(at + 2 * _STRIDE)] / sz
             length = np.sqrt(x * x + y * y + z * z)
             good = (length > 0.0) & (length < np.inf)
-            r = _R * _STRIDE + i
-            u = f[ix(r)] * x + f[ix(r + _STRIDE)] * y + f[ix(r + 2 * _STRIDE)] * z
-            v = f[ix(r + 3 * _STRIDE)] * x + f[ix(r + 4 * _STRIDE)] * y + f[ix(r + 5 * _STRIDE)] * z
-            w = f[ix(r + 6 * _STRIDE)] * x + f[ix(r + 7 * _STRIDE)] * y + f[ix(r + 8 * _STRIDE)] * z
+            u = r00 * x + r01 * y + r02 * z
+            v = r10 * x + r11 * y + r12 * z
+            w = r20 * x + r21 * y + r22 * z
             u, v, w = u / length, v / length, w / length
             f[ix(at)] = u if good else gx
             f[ix(at + _STRIDE)] = v if good else gy
@@ -195,11 +224,9 @@ def _store_planes(
 
 
 @strict
-def _lay_on(lanes: int, f: Any) -> None:
-    """Texture coordinates of the corners: by the box where that is asked for; whole repeats are taken off."""
+def _lay_on_box(lanes: int, tile: float, f: Any) -> None:
+    """Texture coordinates of the corners by projection from the sides of a box."""
     for i in range(lanes):
-        if f[ix(_BOX * _STRIDE + i)] == 0.0:
-            continue
         o = _O * _STRIDE + i
         ox, oy, oz = f[ix(o)], f[ix(o + _STRIDE)], f[ix(o + 2 * _STRIDE)]
         ux, uy, uz = f[ix(o + 3 * _STRIDE)] - ox, f[ix(o + 4 * _STRIDE)] - oy, f[ix(o + 5 * _STRIDE)] - oz
@@ -211,7 +238,6 @@ def _lay_on(lanes: int, f: Any) -> None:
             axis, positive = 0, fx > 0.0
         else:
             axis, positive = 1, fy > 0.0
-        tile = f[ix(_TILE * _STRIDE + i)]
         for k in range(3):
             at = o + 3 * k * _STRIDE
             u, v = box_coordinates(
@@ -219,7 +245,11 @@ def _lay_on(lanes: int, f: Any) -> None:
             )
             f[ix((_UV + 2 * k) * _STRIDE + i)] = u
             f[ix((_UV + 2 * k + 1) * _STRIDE + i)] = v
-    # Small numbers keep their digits.
+
+
+@strict
+def _take_off_repeats(lanes: int, f: Any) -> None:
+    """Take whole repeats off texture coordinates: small numbers keep their digits."""
     for c in range(2):
         at = (_UV + c) * _STRIDE
         for i in range(lanes):
@@ -258,37 +288,39 @@ def _find_tangents(lanes: int, f: Any, o: Any) -> None:
 @strict
 def set_up_triangles(
     visible: Any, count: int, draws: Any, matrices: Any, scales: Any, tiles: Any, camera: Any, placed: Any, faces: Any,
-    vertices: Any, colors: Any, size: Any, planes: Any, owner: Any,
+    vertices: Any, colors: Any, size: Any, order: Any, planes: Any, owner: Any,
 ) -> None:  # fmt: skip
-    """Attribute planes of the triangles seen into ``planes`` (flat, TRIANGLE each); ``owner`` takes the drawables."""
+    """Attribute planes of the triangles seen into ``planes`` (flat, TRIANGLE each); ``owner`` takes the drawables.
+
+    ``order`` (count,) is working memory. Tangents are for drawables with a normal map, colours for coloured ones only.
+    """
     f = np.zeros(_CHANNELS * _STRIDE)
     o = np.zeros(TRIANGLE * _STRIDE, np.float32)
     r2, r3 = 1.0 / camera[FX], -camera[SKEW] / (camera[FX] * camera[FY])
     r4 = 1.0 / camera[FY]
-    for first in range(0, count, _BATCH):
-        lanes = min(_BATCH, count - first)
-        some_colored, some_mapped = False, False
-        for lane in range(lanes):
-            colored, mapped = _collect(
-                first + lane, visible, draws, matrices, scales, tiles, camera, placed, faces, vertices, colors, size,
-                planes, owner, f, lane,
-            )  # fmt: skip
-            some_colored, some_mapped = some_colored or colored, some_mapped or mapped
-        _set_up_corners(lanes, r2, r3, r4, f, o)
-        for c in range(3):
-            _store_planes(lanes, _N + c, 3, PLANE_NX + 3 * c, r2, r3, r4, f, o)
-        _lay_on(lanes, f)
-        _store_planes(lanes, _UV, 2, PLANE_U, r2, r3, r4, f, o)
-        _store_planes(lanes, _UV + 1, 2, PLANE_V, r2, r3, r4, f, o)
-        last = PLANE_W + 3
-        if some_mapped:
-            _find_tangents(lanes, f, o)
-            last = BITANGENT + 3
-        if some_colored:
+    starts = _find_owners(visible, count, draws, owner, order)
+    for m in range(len(draws)):
+        for first in range(starts[m], starts[m + 1], _BATCH):
+            lanes = min(_BATCH, starts[m + 1] - first)
+            _gather(lanes, first, m, order, visible, draws, scales, placed, faces, vertices, colors, f)
+            _place_origins(lanes, camera, size, f, o)
+            _set_up_corners(lanes, m, matrices, scales, r2, r3, r4, f, o)
             for c in range(3):
-                _store_planes(lanes, _C + c, 3, PLANE_R + 3 * c, r2, r3, r4, f, o)
-            last = PLANE_R + 9
-        for lane in range(lanes):
-            base = (first + lane) * TRIANGLE
-            for c in range(PLANE_U, last):
-                planes[ix(base + c)] = o[ix(c * _STRIDE + lane)]
+                _store_planes(lanes, _N + c, 3, PLANE_NX + 3 * c, r2, r3, r4, f, o)
+            if draws[m, PROJECTION] == 2:
+                _lay_on_box(lanes, tiles[m], f)
+            _take_off_repeats(lanes, f)
+            _store_planes(lanes, _UV, 2, PLANE_U, r2, r3, r4, f, o)
+            _store_planes(lanes, _UV + 1, 2, PLANE_V, r2, r3, r4, f, o)
+            last = TANGENT
+            if draws[m, NORMAL_MAP] >= 0:
+                _find_tangents(lanes, f, o)
+                last = PLANE_R
+            if draws[m, COLORS_IN_POOL] >= 0:
+                for c in range(3):
+                    _store_planes(lanes, _C + c, 3, PLANE_R + 3 * c, r2, r3, r4, f, o)
+                last = PLANE_R + 9
+            for lane in range(lanes):
+                base = np.int64(order[ix(first + lane)]) * TRIANGLE
+                for c in range(last):
+                    planes[ix(base + c)] = o[ix(c * _STRIDE + lane)]

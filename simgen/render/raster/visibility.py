@@ -39,13 +39,28 @@ from simgen.render.raster.layout import (
     SKEW,
     VERTEX,
 )
+from simgen.render.raster.scanlines import (
+    BATCH,
+    CLIPPED,
+    FOUND,
+    LARGE,
+    LARGEST,
+    SCAN_REALS,
+    TALLEST,
+    draw_waiting,
+    line_up,
+    mark_clipped,
+    test_faces,
+)
+from simgen.render.raster.simd import WIDTH, raise_keys
 from simgen.render.raster.textures import sample_alpha
 from simgen.render.raster.transform import project
 
 EMPTY = 0xFFFFFFFF
 """The triangle number of a sample where nothing is seen."""
 
-_LARGEST = 1e12
+_ROWS = 64
+"""Rows of a large triangle that are looked at together."""
 
 
 @strict
@@ -74,21 +89,11 @@ def clear(keys: Any, start: int, count: int, far: float) -> None:
 
 
 @strict
-def _fill_span(
-    keys: Any, start: int, x: int, count: int, a: float, row: float, low: float, high: float, below: Any
-) -> None:
-    for i in range(count):
-        w = np.float32(min(max(a * np.float64(x + i) + row, low), high))
-        key = (np.uint64(w.view(np.uint32)) << np.uint64(32)) | below
-        keys[ix(start + i)] = max(keys[ix(start + i)], key)
-
-
-@strict
 def _fill_span_cutout(
     keys: Any, start: int, x: float, count: int, y: float, plane: Any, low: float, high: float, below: Any,
     textures: Any, texels: Any, texture: int, cutoff: float,
 ) -> None:  # fmt: skip
-    """Like _fill_span, from the sample at (``x``, ``y``) in pixels, leaving out what is transparent."""
+    """Raise keys from the sample at (``x``, ``y``) in pixels on, leaving out what is transparent."""
     for i in range(count):
         px = x + np.float64(i)
         w = plane[0, 0] * px + (plane[0, 1] * y + plane[0, 2])
@@ -110,7 +115,7 @@ def _fill_span_cutout(
 def _fill(
     keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, x0: float, y0: float,
     x1: float, y1: float, x2: float, y2: float, plane: Any, low: float, high: float, below: Any, cutout: bool,
-    textures: Any, texels: Any, texture: int, cutoff: float,
+    textures: Any, texels: Any, texture: int, cutoff: float, spans: Any,
 ) -> None:  # fmt: skip
     """Draw one triangle given in pixels into all samples."""
     if y1 < y0:
@@ -132,24 +137,34 @@ def _fill(
         top = _ceil(min(max(ys, top_end), bottom_end))
         bottom = _ceil(max(min(ye, bottom_end), top_end))
         offset = c + a * ox + b * oy
-        for row in range(top, bottom):
-            y = np.float64(row)
-            left = xs + (y - ys) * long_slope
-            right = xs + (y - ys) * upper_slope if y < ym else xm + (y - ym) * lower_slope
-            if right < left:
-                left, right = right, left
-            begin = _ceil(min(max(left, left_end), right_end))
-            count = _ceil(max(min(right, right_end), left_end)) - begin
-            if count <= 0:
-                continue
-            start = s * stride + (row - y_first) * width + (begin - x_first)
-            if cutout:
-                _fill_span_cutout(
-                    keys, start, np.float64(begin) + ox, count, y + oy, plane, low, high, below, textures, texels,
-                    texture, cutoff,
-                )  # fmt: skip
-            else:
-                _fill_span(keys, start, begin, count, a, b * y + offset, low, high, below)
+        for first in range(top, bottom, _ROWS):
+            rows = min(_ROWS, bottom - first)
+            for r in range(rows):
+                y = np.float64(first + r)
+                left = xs + (y - ys) * long_slope
+                upper, lower = xs + (y - ys) * upper_slope, xm + (y - ym) * lower_slope
+                right = upper if y < ym else lower
+                swap = right < left
+                left, right = right if swap else left, left if swap else right
+                begin = np.ceil(min(max(left, left_end), right_end))
+                end = np.ceil(max(min(right, right_end), left_end))
+                # An edge too steep for its slope to be finite may leave no number.
+                spans[ix(r)] = begin if left <= right else right_end
+                spans[ix(_ROWS + r)] = end - begin if left <= right else 0.0
+            for r in range(rows):
+                x, y = spans[ix(r)], np.float64(first + r)
+                count = np.int64(spans[ix(_ROWS + r)])
+                if count <= 0:
+                    continue
+                start = s * stride + (first + r - y_first) * width + (np.int64(x) - x_first)
+                if cutout:
+                    _fill_span_cutout(
+                        keys, start, x + ox, count, y + oy, plane, low, high, below, textures, texels, texture, cutoff
+                    )  # fmt: skip
+                else:
+                    row = b * y + offset
+                    for i in range(0, count, WIDTH):
+                        raise_keys(keys, start + i, count - i, a, x + np.float64(i), row, low, high, below)
 
 
 @strict
@@ -210,6 +225,76 @@ def _attribute_planes(
 
 
 @strict
+def _draw_face(
+    m: int, f: int, face: int, clips: bool, keys: Any, stride: int, samples: Any, x_first: int, y_first: int,
+    width: int, height: int, draws: Any, reals: Any, camera: Any, placed: Any, faces: Any, vertices: Any,
+    textures: Any, texels: Any, plane: Any, inverse: Any, polygon: Any, corners: Any, whole: Any, spans: Any,
+) -> None:  # fmt: skip
+    """Draw triangle ``f`` of drawable ``m``, whose corners are from ``faces[face]`` on, whatever it is like.
+
+    ``clips``: not all of it is in front of the near plane. From ``plane`` on, all is working memory.
+    """
+    near = camera[NEAR]
+    first_vertex = draws[m, FIRST_VERTEX]
+    i = (first_vertex + faces[face]) * PLACED
+    j = (first_vertex + faces[face + 1]) * PLACED
+    k = (first_vertex + faces[face + 2]) * PLACED
+    z0, z1, z2 = placed[i + 2], placed[j + 2], placed[k + 2]
+    if clips and not (z0 >= near or z1 >= near or z2 >= near):
+        return
+    X0, Y0 = placed[i], placed[i + 1]
+    X1, Y1 = placed[j], placed[j + 1]
+    X2, Y2 = placed[k], placed[k + 1]
+    ax, ay, az = X1 - X0, Y1 - Y0, z1 - z0
+    bx, by, bz = X2 - X0, Y2 - Y0, z2 - z0
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    d = nx * X0 + ny * Y0 + nz * z0
+    if d == 0.0 or not (abs(d) < np.inf):
+        return
+    inverse_d = 1.0 / d
+    _to_pixels(nx * inverse_d, ny * inverse_d, nz * inverse_d, camera, plane, 0)
+    if not (abs(plane[0, 0]) + abs(plane[0, 1]) + abs(plane[0, 2]) < np.inf):
+        return
+    cutout = draws[m, CUTOUT] != 0
+    if cutout:
+        inverse[0, 0], inverse[0, 1], inverse[0, 2] = Y1 * z2 - z1 * Y2, z1 * X2 - X1 * z2, X1 * Y2 - Y1 * X2
+        inverse[1, 0], inverse[1, 1], inverse[1, 2] = Y2 * z0 - z2 * Y0, z2 * X0 - X2 * z0, X2 * Y0 - Y2 * X0
+        inverse[2, 0], inverse[2, 1], inverse[2, 2] = Y0 * z1 - z0 * Y1, z0 * X1 - X0 * z1, X0 * Y1 - Y0 * X1
+        for r in range(3):
+            for q in range(3):
+                inverse[r, q] *= inverse_d
+            whole[r] = draws[m, FIRST_IN_POOL] + faces[face + r]
+        _attribute_planes(inverse[0], inverse[1], inverse[2], m, draws, reals, camera, vertices, whole, plane)
+    if clips:
+        polygon[0, 0], polygon[0, 1], polygon[0, 2] = X0, Y0, z0
+        polygon[1, 0], polygon[1, 1], polygon[1, 2] = X1, Y1, z1
+        polygon[2, 0], polygon[2, 1], polygon[2, 2] = X2, Y2, z2
+        size, low, high = _clip(polygon, near), np.inf, 0.0
+        for q in range(size):
+            corners[q, 0], corners[q, 1] = project(polygon[3 + q, 0], polygon[3 + q, 1], polygon[3 + q, 2], camera)
+            low = min(low, 1.0 / polygon[3 + q, 2])
+            high = max(high, 1.0 / polygon[3 + q, 2])
+    else:
+        size, low, high = 3, 1.0 / max(z0, z1, z2), 1.0 / min(z0, z1, z2)
+        corners[0, 0], corners[0, 1] = placed[i + 3], placed[i + 4]
+        corners[1, 0], corners[1, 1] = placed[j + 3], placed[j + 4]
+        corners[2, 0], corners[2, 1] = placed[k + 3], placed[k + 4]
+    total = 0.0
+    for q in range(size):
+        total += abs(corners[q, 0]) + abs(corners[q, 1])
+    if not (total < LARGEST):
+        return
+    below = np.uint64(0xFFFFFFFF - (draws[m, FIRST_FACE] + f))
+    texture, cutoff = draws[m, ALPHA_MAP], np.float64(reals[m, CUTOFF])
+    for q in range(2, size):
+        _fill(
+            keys, stride, samples, x_first, y_first, width, height,
+            corners[0, 0], corners[0, 1], corners[q - 1, 0], corners[q - 1, 1], corners[q, 0], corners[q, 1],
+            plane, low, high, below, cutout, textures, texels, texture, cutoff, spans,
+        )  # fmt: skip
+
+
+@strict
 def rasterize(
     keys: Any, stride: int, samples: Any, x_first: int, y_first: int, width: int, height: int, chosen: Any, count: int,
     draws: Any, reals: Any, places: Any, camera: Any, placed: Any, faces: Any, vertices: Any, textures: Any,
@@ -218,13 +303,16 @@ def rasterize(
     """Draw the first ``count`` drawables of ``chosen`` into ``keys``, flat, ``stride`` keys from sample to sample.
 
     The canvas covers pixels from (``x_first``, ``y_first``); ``samples`` (n, 2) are offsets from pixel centres.
+    ``keys`` is longer than used by ``simd.WIDTH``.
     """
-    near = camera[NEAR]
     plane = np.zeros((4, 3))
     inverse = np.zeros((3, 3))
     polygon = np.zeros((7, 3))
     corners = np.zeros((4, 2))
     whole = np.zeros(3, np.int64)
+    spans = np.zeros(2 * _ROWS)
+    scan = np.zeros(SCAN_REALS)
+    waiting = 0
     margin = 1.0
     for c in range(count):
         m = chosen[c]
@@ -238,95 +326,29 @@ def rasterize(
         ):
             continue
         crosses = places[m, CLIPS] != 0.0
-        back = 0.0 if crosses else np.float64(draws[m, CULL])
-        cutout = draws[m, CUTOUT] != 0
-        texture = draws[m, ALPHA_MAP]
-        cutoff = np.float64(reals[m, CUTOFF])
-        first_vertex = draws[m, FIRST_VERTEX]
-        face = 3 * draws[m, FACES_IN_POOL]
-        for f in range(draws[m, FACES]):
-            i = (first_vertex + faces[face]) * PLACED
-            j = (first_vertex + faces[face + 1]) * PLACED
-            k = (first_vertex + faces[face + 2]) * PLACED
-            face += 3
-            x0, y0 = placed[i + 3], placed[i + 4]
-            x1, y1 = placed[j + 3], placed[j + 4]
-            x2, y2 = placed[k + 3], placed[k + 4]
-            z0, z1, z2 = placed[i + 2], placed[j + 2], placed[k + 2]
-            clips = False
+        tallest = TALLEST if draws[m, CUTOUT] == 0 else 0.0
+        first_vertex = np.int64(draws[m, FIRST_VERTEX])
+        number = np.int64(draws[m, FIRST_FACE])
+        first_face = 3 * np.int64(draws[m, FACES_IN_POOL])
+        for first in range(0, draws[m, FACES], BATCH):
+            lanes = min(BATCH, draws[m, FACES] - first)
+            face = first_face + 3 * first
+            test_faces(
+                lanes, face, first_vertex, faces, placed, 0.0 if crosses else np.float64(draws[m, CULL]), tallest,
+                samples, x_first, y_first, width, height, scan,
+            )  # fmt: skip
             if crosses:
-                if not (z0 >= near or z1 >= near or z2 >= near):
-                    continue
-                clips = not (z0 >= near and z1 >= near and z2 >= near)
-            if not clips:
-                area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-                if not (abs(area) < _LARGEST * _LARGEST):
-                    continue
-                if area == 0.0 or area * back > 0.0:
-                    continue
-                # Most triangles of a scanned mesh lie between samples; leave before any division.
-                ymin, ymax = min(y0, y1, y2), max(y0, y1, y2)
-                xmin, xmax = min(x0, x1, x2), max(x0, x1, x2)
-                if ymax <= y_first - 1 or ymin >= y_first + height or xmax <= x_first - 1 or xmin >= x_first + width:
-                    continue
-                if xmax - xmin < 2.0 and ymax - ymin < 2.0:
-                    hit = False
-                    for s in range(len(samples)):
-                        ox, oy = samples[s, 0], samples[s, 1]
-                        if np.ceil(ymin - oy) < np.ceil(ymax - oy) and np.ceil(xmin - ox) < np.ceil(xmax - ox):
-                            hit = True
-                    if not hit:
-                        continue
-            X0, Y0 = placed[i], placed[i + 1]
-            X1, Y1 = placed[j], placed[j + 1]
-            X2, Y2 = placed[k], placed[k + 1]
-            ax, ay, az = X1 - X0, Y1 - Y0, z1 - z0
-            bx, by, bz = X2 - X0, Y2 - Y0, z2 - z0
-            nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-            d = nx * X0 + ny * Y0 + nz * z0
-            if d == 0.0 or not (abs(d) < np.inf):
-                continue
-            inverse_d = 1.0 / d
-            _to_pixels(nx * inverse_d, ny * inverse_d, nz * inverse_d, camera, plane, 0)
-            if not (abs(plane[0, 0]) + abs(plane[0, 1]) + abs(plane[0, 2]) < np.inf):
-                continue
-            if cutout:
-                inverse[0, 0], inverse[0, 1], inverse[0, 2] = Y1 * z2 - z1 * Y2, z1 * X2 - X1 * z2, X1 * Y2 - Y1 * X2
-                inverse[1, 0], inverse[1, 1], inverse[1, 2] = Y2 * z0 - z2 * Y0, z2 * X0 - X2 * z0, X2 * Y0 - Y2 * X0
-                inverse[2, 0], inverse[2, 1], inverse[2, 2] = Y0 * z1 - z0 * Y1, z0 * X1 - X0 * z1, X0 * Y1 - Y0 * X1
-                for r in range(3):
-                    for q in range(3):
-                        inverse[r, q] *= inverse_d
-                    whole[r] = draws[m, FIRST_IN_POOL] + faces[face - 3 + r]
-                _attribute_planes(inverse[0], inverse[1], inverse[2], m, draws, reals, camera, vertices, whole, plane)
-            below = np.uint64(0xFFFFFFFF - (draws[m, FIRST_FACE] + f))
-            if clips:
-                polygon[0, 0], polygon[0, 1], polygon[0, 2] = X0, Y0, z0
-                polygon[1, 0], polygon[1, 1], polygon[1, 2] = X1, Y1, z1
-                polygon[2, 0], polygon[2, 1], polygon[2, 2] = X2, Y2, z2
-                size = _clip(polygon, near)
-                low, high = np.inf, 0.0
-                for q in range(size):
-                    corners[q, 0], corners[q, 1] = project(
-                        polygon[3 + q, 0], polygon[3 + q, 1], polygon[3 + q, 2], camera
-                    )
-                    low = min(low, 1.0 / polygon[3 + q, 2])
-                    high = max(high, 1.0 / polygon[3 + q, 2])
-            else:
-                size = 3
-                corners[0, 0], corners[0, 1] = x0, y0
-                corners[1, 0], corners[1, 1] = x1, y1
-                corners[2, 0], corners[2, 1] = x2, y2
-                low = 1.0 / max(z0, z1, z2)
-                high = 1.0 / min(z0, z1, z2)
-            total = 0.0
-            for q in range(size):
-                total += abs(corners[q, 0]) + abs(corners[q, 1])
-            if not (total < _LARGEST):
-                continue
-            for q in range(2, size):
-                _fill(
-                    keys, stride, samples, x_first, y_first, width, height,
-                    corners[0, 0], corners[0, 1], corners[q - 1, 0], corners[q - 1, 1], corners[q, 0], corners[q, 1],
-                    plane, low, high, below, cutout, textures, texels, texture, cutoff,
-                )  # fmt: skip
+                mark_clipped(lanes, face, first_vertex, faces, placed, camera[NEAR], scan)
+            waiting = line_up(lanes, waiting, face, first_vertex, faces, placed, number + first, scan)
+            if waiting > BATCH:
+                draw_waiting(waiting, keys, stride, samples, x_first, y_first, width, height, camera, scan)
+                waiting = 0
+            for lane in range(lanes):
+                found = scan[ix(FOUND + lane)]
+                if found >= LARGE:
+                    _draw_face(
+                        m, first + lane, face + 3 * lane, found == CLIPPED, keys, stride, samples, x_first, y_first,
+                        width, height, draws, reals, camera, placed, faces, vertices, textures, texels, plane, inverse,
+                        polygon, corners, whole, spans,
+                    )  # fmt: skip
+    draw_waiting(waiting, keys, stride, samples, x_first, y_first, width, height, camera, scan)

@@ -1,0 +1,61 @@
+"""Vector instructions where LLVM's own vectorization does not reach: short runs of keys at any address.
+
+Most triangles of a mesh cover a few samples a row. A loop over so few is not vectorized, so that its body is written as
+operations on vectors of eight, which LLVM translates for any processor. Arithmetic is strict.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+WIDTH = 8
+"""Keys at a time; buffers must be readable this far past their last key."""
+
+_F64, _F32, _I64, _I32 = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(32)
+
+
+def _vector(kind: Any) -> Any:
+    return ir.VectorType(kind, WIDTH)
+
+
+def _spread(builder: Any, value: Any) -> Any:
+    """``value`` in all lanes."""
+    nothing = ir.Constant(_vector(value.type), ir.Undefined)
+    first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(_vector(_I32), [0] * WIDTH))
+
+
+@intrinsic
+def raise_keys(
+    typingctx: Any, keys: Any, at: Any, count: Any, a: Any, x: Any, row: Any, low: Any, high: Any, below: Any
+) -> Any:
+    """Raise ``keys[at]`` and the next to the keys of a triangle there: the first ``count`` of eight, all if more.
+
+    A key is float32 1 / z = ``a`` * (x, x + 1, ...) + ``row`` within ``low`` and ``high``, above the 32 bits ``below``.
+    """
+    real = types.float64
+    signature = types.void(keys, types.int64, types.int64, real, real, real, real, real, types.uint64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        keys, at, count, a, x, row, low, high, below = arguments
+        start = builder.gep(context.make_array(signature.args[0])(context, builder, keys).data, [at])
+        columns = builder.fadd(_spread(builder, x), ir.Constant(_vector(_F64), [float(k) for k in range(WIDTH)]))
+        w = builder.fadd(builder.fmul(_spread(builder, a), columns), _spread(builder, row))
+        low, high = _spread(builder, low), _spread(builder, high)
+        w = builder.select(builder.fcmp_ordered(">", low, w), low, w)
+        w = builder.select(builder.fcmp_ordered("<", high, w), high, w)
+        bits = builder.bitcast(builder.fptrunc(w, _vector(_F32)), _vector(_I32))
+        upper = builder.shl(builder.zext(bits, _vector(_I64)), ir.Constant(_vector(_I64), [32] * WIDTH))
+        key = builder.or_(upper, _spread(builder, below))
+        inside = builder.icmp_signed("<", ir.Constant(_vector(_I64), list(range(WIDTH))), _spread(builder, count))
+        key = builder.select(inside, key, ir.Constant(_vector(_I64), [0] * WIDTH))
+        place = builder.bitcast(start, _vector(_I64).as_pointer())
+        old = builder.load(place, align=8)
+        builder.store(builder.select(builder.icmp_unsigned(">", key, old), key, old), place, align=8)
+        return context.get_dummy_value()
+
+    return signature, generate
