@@ -1,4 +1,4 @@
-"""Light that a fragment sends to the camera: the formulas of ``simgen.render.raster.shading``."""
+"""Light that a fragment sends to the camera: the formulas of ``simgen.render.raster.direct`` and ``ambient``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simgen.render.cuda.device import device
-from simgen.render.cuda.materials import decode_color, saturate
+from simgen.render.cuda.materials import saturate, unpack_color
 from simgen.render.cuda.points import (
     ALPHA,
     EG,
@@ -41,7 +41,7 @@ from simgen.render.cuda.points import (
     Z,
 )
 from simgen.render.raster import environment, mathematics
-from simgen.render.raster.environment import LAST, SIDES, STARTS
+from simgen.render.raster.environment import LAST
 from simgen.render.raster.lights import (
     AREA,
     DIRECTIONAL,
@@ -56,6 +56,7 @@ from simgen.render.raster.lights import (
     TRAVEL,
 )
 from simgen.render.raster.mathematics import INVERSE_PI, PI
+from simgen.render.raster.textures import BLUE_SCALE, GREEN_SCALE, RED_SCALE
 
 # An environment, float32: what turns camera directions into its frame (3x3), and how it shines.
 INTENSITY = 9
@@ -64,12 +65,13 @@ HARMONICS = 11
 ENVIRONMENT_REALS = 38
 
 octahedral = device(mathematics.octahedral)
-ggx = device(mathematics.ggx)
+highlight = device(mathematics.highlight)
 rectangle_form_factor = device(mathematics.rectangle_form_factor)
 schlick = device(mathematics.schlick)
 split_sum = device(mathematics.split_sum)
 smooth_falloff = device(mathematics.smooth_falloff)
 irradiance = device(environment.irradiance)
+reflection_level = device(environment.reflection_level)
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -82,20 +84,12 @@ _TINY = np.float32(1e-12)
 def add_light(r: Any, g: Any, b: Any, f: Any) -> None:
     """Add a light of colour (r, g, b): direction in L, irradiance factor across it in ER, n.l for diffuse in EG.
 
-    WIDEN is what the light's size adds to the roughness of the highlight; the distribution is scaled to keep its
-    energy (Karis 2013).
+    WIDEN is what the light's size adds to the roughness of the highlight.
     """
     lx, ly, lz = f[LX], f[LY], f[LZ]
     nl = f[NX] * lx + f[NY] * ly + f[NZ] * lz
     vl = f[VX] * lx + f[VY] * ly + f[VZ] * lz
-    inverse = _1 / np.sqrt(max(_2 + _2 * vl, np.float32(1e-6)))
-    nh = saturate((nl + f[NV]) * inverse)
-    vh = saturate((_1 + vl) * inverse)
-    lit = saturate(nl)
-    alpha = f[ALPHA]
-    wide = min(alpha + f[WIDEN], _1)
-    ratio = alpha / wide
-    specular = ggx(lit, f[NV], nh, wide) * (ratio * ratio) * lit
+    specular, vh = highlight(nl, f[NV], vl, f[ALPHA], f[WIDEN])
     fresnel = schlick(vh)
     e = f[ER] * f[SEEN]
     diffuse = f[EG] * INVERSE_PI
@@ -194,21 +188,21 @@ def add_environment(light: Any, start: int, reflections: Any, f: Any) -> None:
     )
     u, v = octahedral(r0 * x + r1 * y + r2 * z, r3 * x + r4 * y + r5 * z, r6 * x + r7 * y + r8 * z)
     # Between two levels, pixels take one or the other in a fixed pattern of noise.
-    level = np.int64(min(np.floor(np.sqrt(f[ROUGH]) * np.float32(LAST) + f[NOISE]), np.float32(LAST)))
-    side = SIDES[level]
-    x = u * np.float32(side) + _HALF
-    y = v * np.float32(side) + _HALF
-    x0, y0 = np.int64(x), np.int64(y)
-    at = start + STARTS[level] + y0 * (side + 2) + x0
-    fa, fb = x - np.float32(x0), y - np.float32(y0)
+    level = min(np.floor(np.sqrt(f[ROUGH]) * np.float32(LAST) + f[NOISE]), np.float32(LAST))
+    first, side = reflection_level(level)
+    u, v = u * side + _HALF, v * side + _HALF
+    x0, y0, row = np.int64(u), np.int64(v), np.int64(side) + 2
+    upper = start + first + y0 * row + x0
+    lower = upper + row
+    fa, fb = u - np.float32(x0), v - np.float32(y0)
     p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
-    pr, pg, pb = decode_color(reflections[at])
-    qr, qg, qb = decode_color(reflections[at + 1])
-    rr, rg, rb = decode_color(reflections[at + side + 2])
-    sr, sg, sb = decode_color(reflections[at + side + 3])
-    red = p * pr + q * qr + r * rr + s * sr
-    green = p * pg + q * qg + r * rg + s * sg
-    blue = p * pb + q * qb + r * rb + s * sb
+    pr, pg, pb = unpack_color(reflections[upper])
+    qr, qg, qb = unpack_color(reflections[upper + 1])
+    rr, rg, rb = unpack_color(reflections[lower])
+    sr, sg, sb = unpack_color(reflections[lower + 1])
+    red = (p * pr + q * qr + r * rr + s * sr) * RED_SCALE
+    green = (p * pg + q * qg + r * rg + s * sg) * GREEN_SCALE
+    blue = (p * pb + q * qb + r * rb + s * sb) * BLUE_SCALE
     red = scale * red / (np.float32(1.002) - red)
     green = scale * green / (np.float32(1.002) - green)
     blue = scale * blue / (np.float32(1.002) - blue)

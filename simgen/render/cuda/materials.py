@@ -42,10 +42,11 @@ from simgen.render.cuda.points import (
 )
 from simgen.render.raster import layout as L  # noqa: N812
 from simgen.render.raster import mathematics, textures, texturing
+from simgen.render.raster.textures import BLUE_SCALE, GREEN_SCALE, RED_SCALE
 
 saturate = device(mathematics.saturate)
 log2 = device(mathematics.log2)
-decode_color = device(textures.decode_color)
+unpack_color = device(textures.unpack_color)
 sample_data = device(texturing.sample_data)
 
 _0 = np.float32(0.0)
@@ -53,6 +54,7 @@ _1 = np.float32(1.0)
 _2 = np.float32(2.0)
 _HALF = np.float32(0.5)
 _TINY = np.float32(1e-12)
+_HUGE = np.float32(1e18)
 
 
 @device
@@ -85,42 +87,35 @@ def load_surface(n: int, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, pl
 
 @device
 def bilinear_color(texels: Any, start: int, w: Any, h: Any, u: Any, v: Any) -> Any:
-    """Linear colour of a mip level that repeats."""
-    x = (u - np.floor(u)) * np.float32(w) - _HALF
-    y = (v - np.floor(v)) * np.float32(h) - _HALF
-    fx, fy = np.floor(x), np.floor(y)
-    fa, fb = x - fx, y - fy
-    x0, y0 = np.int64(fx), np.int64(fy)
-    x1, y1 = x0 + 1, y0 + 1
-    # A coordinate just below a whole number may round up to the size itself.
-    x0 = min(x0 + w if x0 < 0 else x0, w - 1)
-    y0 = min(y0 + h if y0 < 0 else y0, h - 1)
-    x1 = np.int64(0) if x1 >= w else x1
-    y1 = np.int64(0) if y1 >= h else y1
-    r00, g00, b00 = decode_color(texels[start + y0 * w + x0])
-    r01, g01, b01 = decode_color(texels[start + y0 * w + x1])
-    r10, g10, b10 = decode_color(texels[start + y1 * w + x0])
-    r11, g11, b11 = decode_color(texels[start + y1 * w + x1])
+    """Linear colour of a mip level that repeats; it begins at ``start`` with its border of one texel."""
+    x = (u - np.floor(u)) * np.float32(w) + _HALF
+    y = (v - np.floor(v)) * np.float32(h) + _HALF
+    x0, y0 = min(max(np.int64(x), 0), w), min(max(np.int64(y), 0), h)
+    fa, fb = x - np.float32(x0), y - np.float32(y0)
+    upper = start + y0 * (w + 2) + x0
+    lower = upper + w + 2
+    r00, g00, b00 = unpack_color(texels[upper])
+    r01, g01, b01 = unpack_color(texels[upper + 1])
+    r10, g10, b10 = unpack_color(texels[lower])
+    r11, g11, b11 = unpack_color(texels[lower + 1])
     r0, r1 = r00 + (r01 - r00) * fa, r10 + (r11 - r10) * fa
     g0, g1 = g00 + (g01 - g00) * fa, g10 + (g11 - g10) * fa
     b0, b1 = b00 + (b01 - b00) * fa, b10 + (b11 - b10) * fa
-    return r0 + (r1 - r0) * fb, g0 + (g1 - g0) * fb, b0 + (b1 - b0) * fb
+    return (r0 + (r1 - r0) * fb) * RED_SCALE, (g0 + (g1 - g0) * fb) * GREEN_SCALE, (b0 + (b1 - b0) * fb) * BLUE_SCALE
 
 
 @device
 def filter_color(table: Any, texture: int, texels: Any, f: Any) -> Any:
-    """Linear colour of a map over the footprint of a fragment; see ``raster.texturing.list_samples``."""
+    """Linear colour of a map over the footprint of a fragment; see ``raster.texturing.list_lines``."""
     width, height = np.float32(table[texture, L.LEVEL + 1]), np.float32(table[texture, L.LEVEL + 2])
     last = np.float32(table[texture, L.LEVELS] - 1)
     ux, vx, uy, vy = f[UX] * width, f[VXU] * height, f[UY] * width, f[VYU] * height
     along_x, along_y = ux * ux + vx * vx, uy * uy + vy * vy
-    major2 = max(max(along_x, along_y), _TINY)
-    area = abs(ux * vy - uy * vx)
-    minor2 = max(area * area / major2, major2 * np.float32(1 / 64))
-    count = _1
-    if major2 > _1:
-        count = max(np.floor(min(np.sqrt(major2 / minor2), np.float32(8.0)) + np.float32(0.3)), _1)
-    level = _HALF * log2(max(major2 / (count * count), minor2)) - np.float32(0.2)
+    major2 = min(max(max(along_x, along_y), _TINY), _HUGE)
+    area = ux * vy - uy * vx
+    ratio2 = min(major2 * major2 / max(area * area, np.float32(1e-36)), np.float32(64.0))
+    count = max(np.floor(np.sqrt(ratio2) + np.float32(0.3)), _1) if major2 > _1 else _1
+    level = _HALF * (log2(major2) - log2(min(count * count, max(ratio2, _1)))) - np.float32(0.2)
     level = min(max(level, _0), last)
     low = np.floor(level)
     if (level - low - np.float32(0.25)) * _2 > f[NOISE]:
@@ -145,9 +140,8 @@ def filter_color(table: Any, texture: int, texels: Any, f: Any) -> Any:
 def perturb_normal(n: int, planes: Any, table: Any, texture: int, texels: Any, side: Any, f: Any) -> None:
     """Tangent-space normal map (glTF: x along +u, y against +v, z outwards)."""
     at = np.int64(n) * L.TRIANGLE
-    x = sample_data(table, texture, texels, f[U], f[V], side, 0) * _2 - _1
-    y = sample_data(table, texture, texels, f[U], f[V], side, 8) * _2 - _1
-    z = max(sample_data(table, texture, texels, f[U], f[V], side, 16) * _2 - _1, np.float32(0.05))
+    x, y, z = sample_data(table, texture, texels, f[U], f[V], side)
+    x, y, z = x * _2 - _1, y * _2 - _1, max(z * _2 - _1, np.float32(0.05))
     nx, ny, nz = f[NX], f[NY], f[NZ]
     tx, ty, tz = planes[at + L.TANGENT], planes[at + L.TANGENT + 1], planes[at + L.TANGENT + 2]
     bx, by, bz = planes[at + L.BITANGENT], planes[at + L.BITANGENT + 1], planes[at + L.BITANGENT + 2]
@@ -189,8 +183,8 @@ def load_material(
     side = np.sqrt(max(f[UX] * f[UX] + f[VXU] * f[VXU], f[UY] * f[UY] + f[VYU] * f[VYU])) * np.float32(0.7)
     texture = draws[m, L.ROUGHNESS_MAP]
     if texture >= 0:
-        roughness *= sample_data(table, texture, texels, f[U], f[V], side, 8)
-        metallic *= sample_data(table, texture, texels, f[U], f[V], side, 16)
+        _, rough, metal = sample_data(table, texture, texels, f[U], f[V], side)
+        roughness, metallic = roughness * rough, metallic * metal
     if draws[m, L.NORMAL_MAP] >= 0:
         perturb_normal(n, planes, table, draws[m, L.NORMAL_MAP], texels, side, f)
     roughness = min(max(roughness, np.float32(0.045)), _1)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 BLOCK = 1024
 """Fragments shaded together."""
-SAMPLES = 2 * BLOCK
-"""Places in the list of texture samples: the first of each fragment, then further ones."""
+LANES = 16
+"""Fragments that are looked at together where most have nothing to do; BLOCK is a multiple of it."""
 
 STRIDE = BLOCK + 16
 """From channel to channel. A power of two would put all channels into the same set of the first-level cache."""
-SAMPLE_STRIDE = SAMPLES + 16
 
-# Channels of a block: surface point, normal and face normal (camera frame), direction to the camera.
+# Channels of a block: surface point, normal and face normal (camera frame), direction to the camera, ...; of its
+# texture samples: where the line of samples begins and its steps, the size of the mip level, weight of a sample, place
+# between texels, colour.
 (
-    X, Y, Z, NX, NY, NZ, FNX, FNY, FNZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, METAL, F0R, F0G, F0B,
-    ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, EB, SEEN, OPEN, SPEC_R, SPEC_G, SPEC_B, SX, SY, SLEVEL, SR, SG, SB,
-    WIDEN, NOISE,
-) = (k * STRIDE for k in range(50))  # fmt: skip
-CHANNELS = 50
+    X, Y, Z, NX, NY, NZ, FNX, FNY, FNZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, F0R, F0G, F0B,
+    ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, SEEN, OPEN, SX, SY, SLEVEL, SR, SG, WIDEN, NOISE,
+    TU, TV, TDU, TDV, TWIDTH, THEIGHT, TW, TA, TB, TR, TG, TBL,
+) = (k * STRIDE for k in range(56))  # fmt: skip
+FLOATS = 56 * STRIDE
 
-# Channels of a batch of texture samples (float32) and of their texel addresses and texels (int32, uint32).
-TU, TV, TA, TB, TW, TR, TG, TBL = (k * SAMPLE_STRIDE for k in range(8))
-TEXTURE_CHANNELS = 8
-T00, T01, T10, T11, TSTART, TWIDTH, THEIGHT, TOWNER = (k * SAMPLE_STRIDE for k in range(8))
-ADDRESS_CHANNELS = 8
+# Integers: first texel of the mip level (its border included), texels of both rows, mip level, samples on the line and
+# the most of these among LANES fragments; where runs of fragments on one triangle begin.
+TSTART, TUPPER, TLOWER, TLEVEL, TCOUNT, TMOST, RUNS = (k * STRIDE for k in range(7))
+INTEGERS = 7 * STRIDE
+
+# Texels: pairs of the upper row, pairs of the lower one.
+UPPER, LOWER = 0, 2 * STRIDE
+TEXELS = 4 * STRIDE

@@ -293,6 +293,16 @@ def _prefilter_levels(pyramid: Any, points: Any, scale: Any, starts: Any, sides:
 
 
 @fast
+def reflection_level(level: Any) -> Any:
+    """Where a level of reflections (a whole float32) begins, int32, and how many texels wide it is, float32."""
+    start, side = np.int32(STARTS[0]), np.float32(SIDES[0])
+    for k in range(1, len(SIDES)):
+        start = np.int32(STARTS[k]) if level >= np.float32(k) else start
+        side = np.float32(SIDES[k]) if level >= np.float32(k) else side
+    return start, side
+
+
+@fast
 def irradiance(h: Any, c: int, x: Any, y: Any, z: Any) -> Any:
     """Irradiance / pi of channel ``c`` for the unit normal (x, y, z) in the frame of the map."""
     k = 9 * c

@@ -52,10 +52,8 @@ def shade_image(
         residents.texels.pool.data, lights, maps, values, coarse, _DISCS, rotation,
         filtered.harmonics, filtered.reflections, np.float32(filtered.scale), intensity,
         scratch.filled("penumbra", np.float32, 0, penumbra.CHANNELS * block.STRIDE),
-        get("block", np.float32, block.CHANNELS * block.STRIDE),
-        get("samples", np.float32, block.TEXTURE_CHANNELS * block.SAMPLE_STRIDE),
-        get("addresses", np.int32, block.ADDRESS_CHANNELS * block.SAMPLE_STRIDE),
-        get("fetched", np.uint32, block.ADDRESS_CHANNELS * block.SAMPLE_STRIDE), out,
+        get("block", np.float32, block.FLOATS), get("addresses", np.int32, block.INTEGERS),
+        get("fetched", np.uint32, block.TEXELS), out,
     )  # fmt: skip
 
 

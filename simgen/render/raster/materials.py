@@ -9,11 +9,9 @@ import numpy as np
 from simgen.render.raster import layout as L  # noqa: N812
 from simgen.render.raster.block import (
     ALPHA,
-    BLOCK,
     F0B,
     F0G,
     F0R,
-    METAL,
     NV,
     NX,
     NY,
@@ -22,15 +20,10 @@ from simgen.render.raster.block import (
     OUT_G,
     OUT_R,
     ROUGH,
+    RUNS,
     TBL,
     TG,
-    THEIGHT,
     TR,
-    TSTART,
-    TU,
-    TV,
-    TW,
-    TWIDTH,
     VX,
     VY,
     VZ,
@@ -43,7 +36,7 @@ from simgen.render.raster.block import (
 )
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.mathematics import saturate
-from simgen.render.raster.texturing import add_extra, filter_samples, footprint, list_samples, sample_data
+from simgen.render.raster.texturing import filter_colors, footprint, list_lines, list_nothing, sample_data
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -58,12 +51,8 @@ def _perturb_normals(
     """Tangent-space normal map (glTF: x along +u, y against +v, z outwards) on fragments of a block."""
     for i in range(begin, end):
         at = np.int64(triangle[ix(first + i)]) * L.TRIANGLE
-        side = footprint(b, i)
-        x = sample_data(textures, texture, texels, b[ix(U + i)], b[ix(V + i)], side, 0) * _2 - _1
-        y = sample_data(textures, texture, texels, b[ix(U + i)], b[ix(V + i)], side, 8) * _2 - _1
-        z = max(
-            sample_data(textures, texture, texels, b[ix(U + i)], b[ix(V + i)], side, 16) * _2 - _1, np.float32(0.05)
-        )
+        x, y, z = sample_data(textures, texture, texels, b[ix(U + i)], b[ix(V + i)], footprint(b, i))
+        x, y, z = x * _2 - _1, y * _2 - _1, max(z * _2 - _1, np.float32(0.05))
         nx, ny, nz = b[ix(NX + i)], b[ix(NY + i)], b[ix(NZ + i)]
         tx, ty, tz = planes[at + L.TANGENT], planes[at + L.TANGENT + 1], planes[at + L.TANGENT + 2]
         bx, by, bz = planes[at + L.BITANGENT], planes[at + L.BITANGENT + 1], planes[at + L.BITANGENT + 2]
@@ -87,105 +76,99 @@ def _perturb_normals(
 
 
 @fast
+def _tint(
+    begin: int, end: int, first: int, triangle: Any, px: Any, py: Any, planes: Any, b: Any
+) -> None:  # fmt: skip
+    """Multiply the colours TR, TG, TBL of fragments of a block by those of the vertices."""
+    for k in range(begin, end):
+        at = np.int64(triangle[ix(first + k)]) * L.TRIANGLE
+        dx, dy = px[ix(first + k)] - planes[at + L.X0], py[ix(first + k)] - planes[at + L.Y0]
+        at += L.PLANE_R
+        b[ix(TR + k)] *= max((planes[at] + planes[at + 1] * dx + planes[at + 2] * dy) * b[ix(Z + k)], _0)
+        b[ix(TG + k)] *= max((planes[at + 3] + planes[at + 4] * dx + planes[at + 5] * dy) * b[ix(Z + k)], _0)
+        b[ix(TBL + k)] *= max((planes[at + 6] + planes[at + 7] * dx + planes[at + 8] * dy) * b[ix(Z + k)], _0)
+
+
+@fast
+def _finish(i: int, r: Any, g: Any, c: Any, roughness: Any, metallic: Any, b: Any) -> None:
+    """What lighting needs of a fragment, from its colour, roughness and metallic share."""
+    roughness = min(max(roughness, np.float32(0.045)), _1)
+    metallic = saturate(metallic)
+    b[ix(ROUGH + i)] = roughness
+    b[ix(ALPHA + i)] = roughness * roughness
+    b[ix(F0R + i)] = np.float32(0.04) + (r - np.float32(0.04)) * metallic
+    b[ix(F0G + i)] = np.float32(0.04) + (g - np.float32(0.04)) * metallic
+    b[ix(F0B + i)] = np.float32(0.04) + (c - np.float32(0.04)) * metallic
+    b[ix(R + i)] = r * (_1 - metallic)
+    b[ix(G + i)] = g * (_1 - metallic)
+    b[ix(B + i)] = c * (_1 - metallic)
+    b[ix(NV + i)] = max(
+        b[ix(NX + i)] * b[ix(VX + i)] + b[ix(NY + i)] * b[ix(VY + i)] + b[ix(NZ + i)] * b[ix(VZ + i)],
+        np.float32(1e-3),
+    )
+
+
+@fast
+def _same_owner(run: int, runs: int, first: int, triangle: Any, owner: Any, a: Any) -> Any:
+    """The drawable of a run of fragments, and the first later run of another one."""
+    m = owner[triangle[ix(first + a[ix(RUNS + run)])]]
+    run += 1
+    while run < runs and owner[triangle[ix(first + a[ix(RUNS + run)])]] == m:
+        run += 1
+    return m, run
+
+
+@fast
 def load_materials(
-    first: int,
-    n: int,
-    triangle: Any,
-    px: Any,
-    py: Any,
-    owner: Any,
-    draws: Any,
-    reals: Any,
-    planes: Any,
-    textures: Any,
-    texels: Any,
-    b: Any,
-    s: Any,
-    a: Any,
-    t: Any,
-) -> None:
-    """Material of each fragment of a block: R, G, B diffuse colour, F0, ROUGH, ALPHA, and emitted light in OUT."""
-    extra = 0
-    i = 0
-    while i < n:
-        m = owner[triangle[ix(first + i)]]
-        end = i + 1
-        last = triangle[ix(first + i)]
-        while end < n:
-            current = triangle[ix(first + end)]
-            if current != last:
-                if owner[current] != m:
-                    break
-                last = current
-            end += 1
-        # The map's colour gathers in R, G, B while the factors wait in F0.
+    first: int, n: int, runs: int, triangle: Any, px: Any, py: Any, owner: Any, draws: Any, reals: Any, planes: Any,
+    textures: Any, texels: Any, b: Any, a: Any, t: Any,
+) -> None:  # fmt: skip
+    """Material of each fragment of a block: R, G, B diffuse colour, F0, ROUGH, ALPHA, and emitted light in OUT.
+
+    ``a`` lists in RUNS where ``runs`` runs of fragments on the same triangle begin, and ``n``.
+    """
+    mapped = False
+    run = 0
+    while run < runs:
+        begin = np.int64(a[ix(RUNS + run)])
+        m, run = _same_owner(run, runs, first, triangle, owner, a)
+        end = np.int64(a[ix(RUNS + run)])
         if draws[m, L.COLOR_MAP] >= 0:
-            extra = list_samples(extra, i, end, textures, draws[m, L.COLOR_MAP], texels, b, s, a, t)
+            list_lines(begin, end, textures, draws[m, L.COLOR_MAP], b, a)
+            mapped = True
         else:
-            for k in range(i, end):
-                b[ix(R + k)] = _1
-                b[ix(G + k)] = _1
-                b[ix(B + k)] = _1
-            for k in range(i, end):
-                s[ix(TU + k)] = _0
-                s[ix(TV + k)] = _0
-                s[ix(TW + k)] = _0
-            for k in range(i, end):
-                a[ix(TSTART + k)] = 0
-                a[ix(TWIDTH + k)] = 1
-                a[ix(THEIGHT + k)] = 1
-        red, green, blue = reals[m, L.BASE], reals[m, L.BASE + 1], reals[m, L.BASE + 2]
-        for k in range(i, end):
-            b[ix(F0R + k)] = red
-            b[ix(F0G + k)] = green
-            b[ix(F0B + k)] = blue
+            list_nothing(begin, end, b, a)
+    if mapped:
+        filter_colors(n, texels, b, a, t)
+    run = 0
+    while run < runs:
+        begin = np.int64(a[ix(RUNS + run)])
+        m, run = _same_owner(run, runs, first, triangle, owner, a)
+        end = np.int64(a[ix(RUNS + run)])
+        if draws[m, L.COLOR_MAP] < 0:
+            for k in range(begin, end):
+                b[ix(TR + k)] = _1
+                b[ix(TG + k)] = _1
+                b[ix(TBL + k)] = _1
         if draws[m, L.COLORS_IN_POOL] >= 0:
-            for k in range(i, end):
-                at = np.int64(triangle[ix(first + k)]) * L.TRIANGLE
-                dx, dy = px[ix(first + k)] - planes[at + L.X0], py[ix(first + k)] - planes[at + L.Y0]
-                at += L.PLANE_R
-                b[ix(F0R + k)] *= max((planes[at] + planes[at + 1] * dx + planes[at + 2] * dy) * b[ix(Z + k)], _0)
-                b[ix(F0G + k)] *= max((planes[at + 3] + planes[at + 4] * dx + planes[at + 5] * dy) * b[ix(Z + k)], _0)
-                b[ix(F0B + k)] *= max((planes[at + 6] + planes[at + 7] * dx + planes[at + 8] * dy) * b[ix(Z + k)], _0)
-        roughness, metallic = reals[m, L.ROUGHNESS], reals[m, L.METALLIC]
+            _tint(begin, end, first, triangle, px, py, planes, b)
+        if draws[m, L.NORMAL_MAP] >= 0:
+            _perturb_normals(begin, end, first, triangle, planes, textures, draws[m, L.NORMAL_MAP], texels, b)
+        red, green, blue = reals[m, L.BASE], reals[m, L.BASE + 1], reals[m, L.BASE + 2]
         er, eg, eb = reals[m, L.EMISSIVE], reals[m, L.EMISSIVE + 1], reals[m, L.EMISSIVE + 2]
-        for k in range(i, end):
-            b[ix(ROUGH + k)] = roughness
-            b[ix(METAL + k)] = metallic
+        roughness, metallic = reals[m, L.ROUGHNESS], reals[m, L.METALLIC]
+        texture = draws[m, L.ROUGHNESS_MAP]
+        if texture >= 0:
+            for k in range(begin, end):
+                side = footprint(b, k)
+                _, rough, metal = sample_data(textures, texture, texels, b[ix(U + k)], b[ix(V + k)], side)
+                r, g, c = b[ix(TR + k)] * red, b[ix(TG + k)] * green, b[ix(TBL + k)] * blue
+                _finish(k, r, g, c, roughness * rough, metallic * metal, b)
+        else:
+            for k in range(begin, end):
+                r, g, c = b[ix(TR + k)] * red, b[ix(TG + k)] * green, b[ix(TBL + k)] * blue
+                _finish(k, r, g, c, roughness, metallic, b)
+        for k in range(begin, end):
             b[ix(OUT_R + k)] = er
             b[ix(OUT_G + k)] = eg
             b[ix(OUT_B + k)] = eb
-        texture = draws[m, L.ROUGHNESS_MAP]
-        if texture >= 0:
-            for k in range(i, end):
-                side = footprint(b, k)
-                b[ix(ROUGH + k)] *= sample_data(textures, texture, texels, b[ix(U + k)], b[ix(V + k)], side, 8)
-                b[ix(METAL + k)] *= sample_data(textures, texture, texels, b[ix(U + k)], b[ix(V + k)], side, 16)
-        if draws[m, L.NORMAL_MAP] >= 0:
-            _perturb_normals(i, end, first, triangle, planes, textures, draws[m, L.NORMAL_MAP], texels, b)
-        i = end
-    filter_samples(0, n, texels, s, a, t)
-    filter_samples(BLOCK, BLOCK + extra, texels, s, a, t)
-    add_extra(extra, s, a, b)
-    for i in range(n):
-        b[ix(R + i)] += s[ix(TR + i)]
-        b[ix(G + i)] += s[ix(TG + i)]
-        b[ix(B + i)] += s[ix(TBL + i)]
-    for i in range(n):
-        b[ix(R + i)] *= b[ix(F0R + i)]
-        b[ix(G + i)] *= b[ix(F0G + i)]
-        b[ix(B + i)] *= b[ix(F0B + i)]
-        roughness = min(max(b[ix(ROUGH + i)], np.float32(0.045)), _1)
-        metallic = saturate(b[ix(METAL + i)])
-        b[ix(ROUGH + i)] = roughness
-        b[ix(ALPHA + i)] = roughness * roughness
-        b[ix(F0R + i)] = np.float32(0.04) + (b[ix(R + i)] - np.float32(0.04)) * metallic
-        b[ix(F0G + i)] = np.float32(0.04) + (b[ix(G + i)] - np.float32(0.04)) * metallic
-        b[ix(F0B + i)] = np.float32(0.04) + (b[ix(B + i)] - np.float32(0.04)) * metallic
-        b[ix(R + i)] *= _1 - metallic
-        b[ix(G + i)] *= _1 - metallic
-        b[ix(B + i)] *= _1 - metallic
-        b[ix(NV + i)] = max(
-            b[ix(NX + i)] * b[ix(VX + i)] + b[ix(NY + i)] * b[ix(VY + i)] + b[ix(NZ + i)] * b[ix(VZ + i)],
-            np.float32(1e-3),
-        )

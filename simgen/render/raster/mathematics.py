@@ -32,6 +32,19 @@ def log2(x: Any) -> Any:
 
 
 @fast
+def inverse_sqrt(x: Any) -> Any:
+    """1 / sqrt(x) of a positive normal number, within 1e-6 of it; a third of the time of a root and a division.
+
+    Two steps of Newton's method with the constants of Moroz et al. 2018.
+    """
+    half = _HALF * x
+    bits = np.float32(x).view(np.int32)
+    y = np.int32(np.int32(0x5F376908) - np.int32(bits >> np.int32(1))).view(np.float32)
+    y *= np.float32(1.50087896) - half * y * y
+    return y * (np.float32(1.50000057) - half * y * y)
+
+
+@fast
 def exp2(x: Any) -> Any:
     """2 to the power of ``x`` in [-120, 120], within 0.3 %."""
     whole = np.floor(x)
@@ -85,17 +98,22 @@ def from_octahedral(u: Any, v: Any) -> Any:
 
 
 @fast
-def ggx(nl: Any, nv: Any, nh: Any, a: Any) -> Any:
-    """Microfacet distribution times visibility, D V, of GGX with ``a`` = roughness^2.
+def highlight(nl: Any, nv: Any, vl: Any, alpha: Any, widen: Any) -> Any:
+    """Radiance of GGX per irradiance normal to a light, before the Fresnel term, and the cosine for that term.
 
-    D after Walter et al. 2007, Smith's height-correlated shadowing in the approximation of Hammon 2017; multiply by
-    the Fresnel term and n.l for reflected radiance per irradiance normal to the light.
+    From the cosines n.l, n.v and v.l and ``alpha`` = roughness^2. The light's size adds ``widen`` to alpha; the
+    distribution is scaled to keep its energy (Karis 2013). D after Walter et al. 2007, Smith's height-correlated
+    shadowing in the approximation of Hammon 2017: D V n.l, as one fraction.
     """
-    a2 = a * a
-    d = nh * nh * (a2 - _1) + _1
-    distribution = a2 * INVERSE_PI / (d * d)
-    visibility = _HALF / max(_2 * nl * nv * (_1 - a) + (nl + nv) * a, np.float32(1e-5))
-    return distribution * visibility
+    twice = max(_2 + _2 * vl, np.float32(1e-6))  # the square of l + v
+    wide = min(alpha + widen, _1)
+    lit = saturate(nl)
+    towards = max(nl + nv, _0)
+    nh2 = min(towards * towards / twice, _1)
+    d = nh2 * (wide * wide - _1) + _1
+    shadowing = max(_2 * lit * nv * (_1 - wide) + (lit + nv) * wide, np.float32(1e-5))
+    vh = saturate((_1 + vl) * inverse_sqrt(twice))
+    return _HALF * INVERSE_PI * alpha * alpha * lit / (d * d * shadowing), vh
 
 
 @fast
@@ -131,7 +149,7 @@ def _edge_weight(cosine: Any) -> Any:
     a = np.float32(0.8543985) + (np.float32(0.4965155) + np.float32(0.0145206) * x) * x
     b = np.float32(3.4175940) + (np.float32(4.1616724) + x) * x
     near = np.float32(2 * np.pi) * a / b
-    far = PI / np.sqrt(max(_1 - cosine * cosine, np.float32(1e-7))) - near
+    far = PI * inverse_sqrt(max(_1 - cosine * cosine, np.float32(1e-7))) - near
     return near if cosine > _0 else far
 
 
@@ -152,10 +170,10 @@ def rectangle_form_factor(
     x2, y2, z2 = px + ax + bx, py + ay + by, pz + az + bz
     x3, y3, z3 = px - ax + bx, py - ay + by, pz - az + bz
     tiny = np.float32(1e-12)
-    i0 = _1 / np.sqrt(max(x0 * x0 + y0 * y0 + z0 * z0, tiny))
-    i1 = _1 / np.sqrt(max(x1 * x1 + y1 * y1 + z1 * z1, tiny))
-    i2 = _1 / np.sqrt(max(x2 * x2 + y2 * y2 + z2 * z2, tiny))
-    i3 = _1 / np.sqrt(max(x3 * x3 + y3 * y3 + z3 * z3, tiny))
+    i0 = inverse_sqrt(max(x0 * x0 + y0 * y0 + z0 * z0, tiny))
+    i1 = inverse_sqrt(max(x1 * x1 + y1 * y1 + z1 * z1, tiny))
+    i2 = inverse_sqrt(max(x2 * x2 + y2 * y2 + z2 * z2, tiny))
+    i3 = inverse_sqrt(max(x3 * x3 + y3 * y3 + z3 * z3, tiny))
     w0 = _edge_weight((x0 * x1 + y0 * y1 + z0 * z1) * (i0 * i1)) * (i0 * i1)
     w1 = _edge_weight((x1 * x2 + y1 * y2 + z1 * z2) * (i1 * i2)) * (i1 * i2)
     w2 = _edge_weight((x2 * x3 + y2 * y3 + z2 * z3) * (i2 * i3)) * (i2 * i3)

@@ -154,7 +154,7 @@ class Residents:
             else:
                 packed = pack_color(texture.pixels, texture.srgb, kind == "cutout")
             start = self.texels.add(name, packed)
-        return table_row(start, texture.pixels.shape[1], texture.pixels.shape[0])
+        return table_row(start, texture.pixels.shape[1], texture.pixels.shape[0], 0 if kind == "data" else 1)
 
 
 def camera_reals(snapshot: Snapshot) -> NDArray[np.float64]:

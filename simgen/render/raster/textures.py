@@ -1,7 +1,9 @@
 """Textures: packing into 32 bits with mip-maps, and reading them.
 
 Colour is stored as the square root of linear light in 11, 11 and 10 bits: finer than 8-bit sRGB everywhere, and decoded
-by one multiplication. Data (normals, roughness, alpha) is stored as the four bytes of the image. A texture repeats.
+by one multiplication. A texture repeats; each level of a colour map has a border of one texel in which it does, so that
+the four texels around a place are two pairs of neighbours in memory. Data (normals, roughness, alpha) is stored as the
+four bytes of the image, without a border.
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ def _fill_holes(level: Any, w: int, h: int, coarser: Any, cw: int, ch: int) -> N
 
 @strict
 def _encode_color(level: Any, w: int, h: int, out: Any, start: int) -> None:
+    row = w + 2
     for y in range(h):
         for x in range(w):
             weight = max(level[y, x, 3], np.float32(1e-6))
@@ -88,11 +91,20 @@ def _encode_color(level: Any, w: int, h: int, out: Any, start: int) -> None:
             R = np.uint32(r * np.float32(2047.0) + np.float32(0.5))
             G = np.uint32(g * np.float32(2047.0) + np.float32(0.5))
             B = np.uint32(b * np.float32(1023.0) + np.float32(0.5))
-            out[start + y * w + x] = np.uint32((R << np.uint32(21)) | (G << np.uint32(10)) | B)
+            out[start + (y + 1) * row + x + 1] = np.uint32((R << np.uint32(21)) | (G << np.uint32(10)) | B)
+    for y in range(1, h + 1):
+        out[start + y * row] = out[start + y * row + w]
+        out[start + y * row + w + 1] = out[start + y * row + 1]
+    for x in range(row):
+        out[start + x] = out[start + h * row + x]
+        out[start + (h + 1) * row + x] = out[start + row + x]
 
 
 def pack_color(pixels: NDArray[np.uint8], srgb: bool, weighted: bool) -> NDArray[np.uint32]:
-    """All mip levels of a colour map (H, W, 3 or 4), flat. ``weighted``: transparent texels do not colour others."""
+    """All mip levels of a colour map (H, W, 3 or 4) with their borders, flat.
+
+    ``weighted``: transparent texels do not colour others.
+    """
     pixels = np.array(pixels, np.uint8, order="C")
     h, w = pixels.shape[:2]
     sizes = level_sizes(w, h)
@@ -104,11 +116,11 @@ def pack_color(pixels: NDArray[np.uint8], srgb: bool, weighted: bool) -> NDArray
     if weighted:
         for k in range(len(sizes) - 2, -1, -1):
             _fill_holes(levels[k], *sizes[k], levels[k + 1], *sizes[k + 1])
-    out = np.empty(sum(lw * lh for lw, lh in sizes), np.uint32)
+    out = np.empty(sum((lw + 2) * (lh + 2) for lw, lh in sizes), np.uint32)
     start = 0
     for level, (lw, lh) in zip(levels, sizes, strict=True):
         _encode_color(level, lw, lh, out, start)
-        start += lw * lh
+        start += (lw + 2) * (lh + 2)
     return out
 
 
@@ -145,14 +157,14 @@ def pack_data(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return out
 
 
-def table_row(start: int, width: int, height: int) -> NDArray[np.int32]:
-    """The row of the texture table (TEXTURE_INTS,) of a texture whose levels start at ``start`` of the texel pool."""
+def table_row(start: int, width: int, height: int, border: int) -> NDArray[np.int32]:
+    """Row of the texture table for a texture whose levels lie at ``start``, each within ``border`` further texels."""
     row = np.zeros(TEXTURE_INTS, np.int32)
     sizes = level_sizes(width, height)
     row[LEVELS] = len(sizes)
     for k, (w, h) in enumerate(sizes):
         row[LEVEL + 3 * k : LEVEL + 3 * k + 3] = start, w, h
-        start += w * h
+        start += (w + 2 * border) * (h + 2 * border)
     return row
 
 
@@ -189,10 +201,16 @@ def sample_alpha(
     return (top + (bottom - top) * b) / 255.0
 
 
+RED_SCALE = np.float32(1 / 2047**2)
+GREEN_SCALE = RED_SCALE
+BLUE_SCALE = np.float32(1 / 1023**2)
+
+
 @fast
-def decode_color(texel: Any) -> Any:
-    """Linear red, green and blue of a packed colour."""
-    r = np.float32(texel >> np.uint32(21)) * np.float32(1 / 2047)
-    g = np.float32((texel >> np.uint32(10)) & np.uint32(2047)) * np.float32(1 / 2047)
-    b = np.float32(texel & np.uint32(1023)) * np.float32(1 / 1023)
+def unpack_color(texel: Any) -> Any:
+    """Linear red, green and blue of a packed colour, to be multiplied by RED_SCALE, GREEN_SCALE and BLUE_SCALE."""
+    # Signed integers of 32 bits are what vector units convert at full speed.
+    r = np.float32(np.int32(texel >> np.uint32(21)))
+    g = np.float32(np.int32((texel >> np.uint32(10)) & np.uint32(2047)))
+    b = np.float32(np.int32(texel & np.uint32(1023)))
     return r * r, g * g, b * b

@@ -8,179 +8,188 @@ import numpy as np
 
 from simgen.render.raster import layout as L  # noqa: N812
 from simgen.render.raster.block import (
-    BLOCK,
+    LANES,
+    LOWER,
     NOISE,
-    SB,
-    SG,
-    SLEVEL,
-    SR,
-    SX,
-    SY,
-    T00,
-    T01,
-    T10,
-    T11,
     TA,
     TB,
     TBL,
+    TCOUNT,
+    TDU,
+    TDV,
     TG,
     THEIGHT,
-    TOWNER,
+    TLEVEL,
+    TLOWER,
+    TMOST,
     TR,
     TSTART,
     TU,
+    TUPPER,
     TV,
     TW,
     TWIDTH,
+    UPPER,
     UX,
     UY,
     VXU,
     VYU,
-    B,
-    G,
-    R,
     U,
     V,
 )
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.mathematics import log2
-from simgen.render.raster.textures import decode_color
+from simgen.render.raster.textures import BLUE_SCALE, GREEN_SCALE, RED_SCALE, unpack_color
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 _2 = np.float32(2.0)
 _HALF = np.float32(0.5)
 _TINY = np.float32(1e-12)
+_HUGE = np.float32(1e18)
 
 
 @fast
-def filter_samples(lo: int, hi: int, texels: Any, s: Any, a: Any, t: Any) -> None:
-    """Filter texture samples ``lo`` to ``hi`` of the list: bilinear colour times weight into TR, TG, TB."""
-    for j in range(lo, hi):
-        w, h = a[ix(TWIDTH + j)], a[ix(THEIGHT + j)]
-        u, v = s[ix(TU + j)], s[ix(TV + j)]
-        x = (u - np.floor(u)) * np.float32(w) - _HALF
-        y = (v - np.floor(v)) * np.float32(h) - _HALF
-        fx, fy = np.floor(x), np.floor(y)
-        s[ix(TA + j)] = x - fx
-        s[ix(TB + j)] = y - fy
-        x0, y0 = np.int32(fx), np.int32(fy)
-        x1, y1 = np.int32(x0 + np.int32(1)), np.int32(y0 + np.int32(1))
-        x0 = np.int32(x0 + w) if x0 < 0 else x0
-        y0 = np.int32(y0 + h) if y0 < 0 else y0
-        # A coordinate just below a whole number may round up to the size itself.
-        x0 = min(x0, np.int32(w - np.int32(1)))
-        y0 = min(y0, np.int32(h - np.int32(1)))
-        x1 = np.int32(0) if x1 >= w else x1
-        y1 = np.int32(0) if y1 >= h else y1
-        upper = np.int32(a[ix(TSTART + j)] + np.int32(y0 * w))
-        lower = np.int32(a[ix(TSTART + j)] + np.int32(y1 * w))
-        a[ix(T00 + j)] = np.int32(upper + x0)
-        a[ix(T01 + j)] = np.int32(upper + x1)
-        a[ix(T10 + j)] = np.int32(lower + x0)
-        a[ix(T11 + j)] = np.int32(lower + x1)
-    for j in range(lo, hi):
-        t[ix(T00 + j)] = texels[np.uint32(a[ix(T00 + j)])]
-        t[ix(T01 + j)] = texels[np.uint32(a[ix(T01 + j)])]
-        t[ix(T10 + j)] = texels[np.uint32(a[ix(T10 + j)])]
-        t[ix(T11 + j)] = texels[np.uint32(a[ix(T11 + j)])]
-    for j in range(lo, hi):
-        fa, fb, weight = s[ix(TA + j)], s[ix(TB + j)], s[ix(TW + j)]
-        r00, g00, b00 = decode_color(t[ix(T00 + j)])
-        r01, g01, b01 = decode_color(t[ix(T01 + j)])
-        r10, g10, b10 = decode_color(t[ix(T10 + j)])
-        r11, g11, b11 = decode_color(t[ix(T11 + j)])
-        r0, r1 = r00 + (r01 - r00) * fa, r10 + (r11 - r10) * fa
-        g0, g1 = g00 + (g01 - g00) * fa, g10 + (g11 - g10) * fa
-        b0, b1 = b00 + (b01 - b00) * fa, b10 + (b11 - b10) * fa
-        s[ix(TR + j)] = (r0 + (r1 - r0) * fb) * weight
-        s[ix(TG + j)] = (g0 + (g1 - g0) * fb) * weight
-        s[ix(TBL + j)] = (b0 + (b1 - b0) * fb) * weight
-
-
-@fast
-def add_extra(m: int, s: Any, a: Any, b: Any) -> None:
-    """Add the first ``m`` filtered extra samples to the colours of their fragments."""
-    for j in range(BLOCK, BLOCK + m):
-        i = np.int64(a[ix(TOWNER + j)])
-        b[ix(R + i)] += s[ix(TR + j)]
-        b[ix(G + i)] += s[ix(TG + j)]
-        b[ix(B + i)] += s[ix(TBL + j)]
-
-
-@fast
-def list_samples(
-    extra: int, begin: int, end: int, textures: Any, texture: int, texels: Any, b: Any, s: Any, a: Any, t: Any
-) -> int:
-    """List the samples of the colour map of fragments ``begin`` to ``end`` of a block.
+def list_lines(begin: int, end: int, textures: Any, texture: int, b: Any, a: Any) -> None:
+    """Where fragments ``begin`` to ``end`` of a block sample their colour map.
 
     The footprint of a pixel is a parallelogram; up to eight samples lie along its long side, in the level that fits its
     short side (Schilling et al. 1996). Between two levels, pixels take one or the other in a fixed pattern of noise,
-    which costs half of blending both (stochastic filtering, Fajardo et al. 2023). The first sample of fragment i has
-    place i in the list; ``extra`` counts those that follow, and its new value is returned.
+    which costs half of blending both (stochastic filtering, Fajardo et al. 2023).
     """
     width, height = np.float32(textures[texture, L.LEVEL + 1]), np.float32(textures[texture, L.LEVEL + 2])
-    last = np.float32(textures[texture, L.LEVELS] - 1)
+    levels = textures[texture, L.LEVELS]
+    last, most = np.float32(levels - 1), np.int32(levels - 1)
     for i in range(begin, end):
-        ux, vx, uy, vy = b[ix(UX + i)] * width, b[ix(VXU + i)] * height, b[ix(UY + i)] * width, b[ix(VYU + i)] * height
+        u_x, v_x, u_y, v_y = b[ix(UX + i)], b[ix(VXU + i)], b[ix(UY + i)], b[ix(VYU + i)]
+        ux, vx, uy, vy = u_x * width, v_x * height, u_y * width, v_y * height
         along_x, along_y = ux * ux + vx * vx, uy * uy + vy * vy
-        major2 = max(max(along_x, along_y), _TINY)
-        area = abs(ux * vy - uy * vx)
-        minor2 = max(area * area / major2, major2 * np.float32(1 / 64))
+        major2 = min(max(max(along_x, along_y), _TINY), _HUGE)
+        area = ux * vy - uy * vx
         # The number of samples is the ratio of the sides; a single one when the texture is magnified.
-        count = np.floor(min(np.sqrt(major2 / minor2), np.float32(8.0)) + np.float32(0.3))
-        count = max(count if major2 > _1 else _1, _1)
-        level = _HALF * log2(max(major2 / (count * count), minor2)) - np.float32(0.2)
+        ratio2 = min(major2 * major2 / max(area * area, np.float32(1e-36)), np.float32(64.0))
+        count = max(np.floor(np.sqrt(ratio2) + np.float32(0.3)), _1)
+        count = count if major2 > _1 else _1
+        share = _1 / count
+        level = _HALF * (log2(major2) - log2(min(count * count, max(ratio2, _1)))) - np.float32(0.2)
         level = min(max(level, _0), last)
         low = np.floor(level)
         low += _1 if (level - low - np.float32(0.25)) * _2 > b[ix(NOISE + i)] else _0
-        b[ix(SLEVEL + i)] = min(low, last)
-        b[ix(SX + i)] = count
-        share = _1 / count
-        du = (b[ix(UX + i)] if along_x > along_y else b[ix(UY + i)]) * share
-        dv = (b[ix(VXU + i)] if along_x > along_y else b[ix(VYU + i)]) * share
+        chosen = min(max(np.int32(low), np.int32(0)), most)
+        # 2 to the power of minus the level, exactly.
+        scale = np.int32((np.int32(127) - chosen) << np.int32(23)).view(np.float32)
+        du = (u_x if along_x > along_y else u_y) * share
+        dv = (v_x if along_x > along_y else v_y) * share
         offset = _HALF - _HALF * count
-        b[ix(SR + i)] = du
-        b[ix(SG + i)] = dv
-        b[ix(R + i)] = _0
-        b[ix(G + i)] = _0
-        b[ix(B + i)] = _0
-        b[ix(SB + i)] = b[ix(U + i)] + offset * du
-        b[ix(SY + i)] = b[ix(V + i)] + offset * dv
-    full_width, full_height = textures[texture, L.LEVEL + 1], textures[texture, L.LEVEL + 2]
-    for i in range(begin, end):
-        s[ix(TU + i)] = b[ix(SB + i)]
-        s[ix(TV + i)] = b[ix(SY + i)]
-        s[ix(TW + i)] = _1 / b[ix(SX + i)]
-        level = np.int32(b[ix(SLEVEL + i)])
-        a[ix(TOWNER + i)] = np.int32(level * np.int32(3))
-        a[ix(TWIDTH + i)] = max(np.int32(full_width >> level), np.int32(1))
-        a[ix(THEIGHT + i)] = max(np.int32(full_height >> level), np.int32(1))
+        b[ix(TU + i)] = b[ix(U + i)] + offset * du
+        b[ix(TV + i)] = b[ix(V + i)] + offset * dv
+        b[ix(TDU + i)] = du
+        b[ix(TDV + i)] = dv
+        b[ix(TWIDTH + i)] = max(np.floor(width * scale), _1)
+        b[ix(THEIGHT + i)] = max(np.floor(height * scale), _1)
+        b[ix(TW + i)] = share
+        b[ix(TR + i)] = _0
+        b[ix(TG + i)] = _0
+        b[ix(TBL + i)] = _0
+        a[ix(TCOUNT + i)] = np.int32(count)
+        a[ix(TLEVEL + i)] = np.int32(chosen * np.int32(3))
     row = textures[texture]
     for i in range(begin, end):
-        a[ix(TSTART + i)] = row[np.uint32(L.LEVEL) + np.uint32(a[ix(TOWNER + i)])]
-    for i in range(begin, end):
-        if b[ix(SX + i)] > _1:
-            for k in range(1, np.int64(b[ix(SX + i)])):
-                at = BLOCK + extra
-                s[ix(TU + at)] = s[ix(TU + i)] + np.float32(k) * b[ix(SR + i)]
-                s[ix(TV + at)] = s[ix(TV + i)] + np.float32(k) * b[ix(SG + i)]
-                s[ix(TW + at)] = s[ix(TW + i)]
-                a[ix(TSTART + at)] = a[ix(TSTART + i)]
-                a[ix(TWIDTH + at)] = a[ix(TWIDTH + i)]
-                a[ix(THEIGHT + at)] = a[ix(THEIGHT + i)]
-                a[ix(TOWNER + at)] = i
-                extra += 1
-            if extra > BLOCK - 8:
-                filter_samples(BLOCK, BLOCK + extra, texels, s, a, t)
-                add_extra(extra, s, a, b)
-                extra = 0
-    return extra
+        a[ix(TSTART + i)] = row[np.uint32(L.LEVEL) + np.uint32(a[ix(TLEVEL + i)])]
 
 
 @fast
-def sample_data(textures: Any, texture: int, texels: Any, u: Any, v: Any, footprint: Any, shift: int) -> Any:
-    """One byte of a data map as 0...1, bilinear in the level nearest to the footprint (a side, in u and v)."""
+def list_nothing(begin: int, end: int, b: Any, a: Any) -> None:
+    """Samples without weight for fragments ``begin`` to ``end`` of a block, which have no colour map."""
+    for i in range(begin, end):
+        b[ix(TU + i)] = _0
+        b[ix(TV + i)] = _0
+        b[ix(TDU + i)] = _0
+        b[ix(TDV + i)] = _0
+        b[ix(TWIDTH + i)] = _0
+        b[ix(THEIGHT + i)] = _0
+        b[ix(TW + i)] = _0
+        b[ix(TR + i)] = _0
+        b[ix(TG + i)] = _0
+        b[ix(TBL + i)] = _0
+    for i in range(begin, end):
+        a[ix(TCOUNT + i)] = 0
+        a[ix(TSTART + i)] = 0
+
+
+@fast
+def _add_samples(begin: int, end: int, k: int, texels: Any, b: Any, a: Any, t: Any) -> None:
+    """Add the samples number ``k``, from 0, of fragments ``begin`` to ``end``, bilinear, to TR, TG and TBL."""
+    step = np.float32(k)
+    for i in range(begin, end):
+        u, v = b[ix(TU + i)] + step * b[ix(TDU + i)], b[ix(TV + i)] + step * b[ix(TDV + i)]
+        w, h = b[ix(TWIDTH + i)], b[ix(THEIGHT + i)]
+        x = (u - np.floor(u)) * w + _HALF
+        y = (v - np.floor(v)) * h + _HALF
+        width = np.int32(w)
+        # Whatever the coordinates are, the address is that of a texel.
+        x0 = min(max(np.int32(x), np.int32(0)), width)
+        y0 = min(max(np.int32(y), np.int32(0)), np.int32(h))
+        b[ix(TA + i)] = x - np.float32(x0)
+        b[ix(TB + i)] = y - np.float32(y0)
+        row = np.int32(width + np.int32(2))
+        upper = np.int32(np.int32(a[ix(TSTART + i)] + np.int32(y0 * row)) + x0)
+        a[ix(TUPPER + i)] = upper
+        a[ix(TLOWER + i)] = np.int32(upper + row)
+    for i in range(begin, end):
+        upper, lower = np.uint32(a[ix(TUPPER + i)]), np.uint32(a[ix(TLOWER + i)])
+        # All are read before any is written: LLVM then moves them in pairs.
+        p, q = texels[upper], texels[upper + np.uint32(1)]
+        r, s = texels[lower], texels[lower + np.uint32(1)]
+        t[ix(UPPER + 2 * i)] = p
+        t[ix(UPPER + 2 * i + 1)] = q
+        t[ix(LOWER + 2 * i)] = r
+        t[ix(LOWER + 2 * i + 1)] = s
+    most = np.int32(k)
+    for i in range(begin, end):
+        fa, fb = b[ix(TA + i)], b[ix(TB + i)]
+        weight = b[ix(TW + i)] if a[ix(TCOUNT + i)] > most else _0
+        r00, g00, b00 = unpack_color(t[ix(UPPER + 2 * i)])
+        r01, g01, b01 = unpack_color(t[ix(UPPER + 2 * i + 1)])
+        r10, g10, b10 = unpack_color(t[ix(LOWER + 2 * i)])
+        r11, g11, b11 = unpack_color(t[ix(LOWER + 2 * i + 1)])
+        r0, r1 = r00 + (r01 - r00) * fa, r10 + (r11 - r10) * fa
+        g0, g1 = g00 + (g01 - g00) * fa, g10 + (g11 - g10) * fa
+        b0, b1 = b00 + (b01 - b00) * fa, b10 + (b11 - b10) * fa
+        b[ix(TR + i)] += (r0 + (r1 - r0) * fb) * (weight * RED_SCALE)
+        b[ix(TG + i)] += (g0 + (g1 - g0) * fb) * (weight * GREEN_SCALE)
+        b[ix(TBL + i)] += (b0 + (b1 - b0) * fb) * (weight * BLUE_SCALE)
+
+
+@fast
+def filter_colors(n: int, texels: Any, b: Any, a: Any, t: Any) -> None:
+    """Filter the colour maps of a block: the mean of the samples on each fragment's line into TR, TG, TBL.
+
+    The first samples of all fragments are taken together, further ones where any of LANES neighbours has them.
+    """
+    groups = (n + LANES - 1) // LANES
+    list_nothing(n, groups * LANES, b, a)
+    most = np.int32(1)
+    for g in range(groups):
+        largest = np.int32(0)
+        for i in range(LANES):
+            largest = max(largest, a[ix(TCOUNT + LANES * g + i)])
+        a[ix(TMOST + g)] = largest
+        most = max(most, largest)
+    for k in range(most):
+        g = 0
+        while g < groups:
+            begin = g
+            while g < groups and a[ix(TMOST + g)] > k:
+                g += 1
+            if g > begin:
+                _add_samples(LANES * begin, LANES * g, k, texels, b, a, t)
+            g += 1
+
+
+@fast
+def sample_data(textures: Any, texture: int, texels: Any, u: Any, v: Any, footprint: Any) -> Any:
+    """The lower three bytes of a data map as 0...1, bilinear in the level nearest to the footprint (in u and v)."""
     side = footprint * np.float32(max(textures[texture, L.LEVEL + 1], textures[texture, L.LEVEL + 2]))
     level = np.int64(
         min(max(log2(max(side, np.float32(1e-6))) + np.float32(0.3), _0), np.float32(textures[texture, L.LEVELS] - 1))
@@ -191,15 +200,23 @@ def sample_data(textures: Any, texture: int, texels: Any, u: Any, v: Any, footpr
     y = (v - np.floor(v)) * np.float32(h) - _HALF
     fx, fy = np.floor(x), np.floor(y)
     fa, fb = x - fx, y - fy
-    x0, y0 = (np.int64(fx) + w) % w, (np.int64(fy) + h) % h
-    x1, y1 = (x0 + 1) % w, (y0 + 1) % h
-    bits = np.uint32(shift)
-    byte = np.uint32(255)
-    p = np.float32((texels[start + y0 * w + x0] >> bits) & byte)
-    q = np.float32((texels[start + y0 * w + x1] >> bits) & byte)
-    r = np.float32((texels[start + y1 * w + x0] >> bits) & byte)
-    s = np.float32((texels[start + y1 * w + x1] >> bits) & byte)
-    top, bottom = p + (q - p) * fa, r + (s - r) * fa
+    # A coordinate just below a whole number may round up to the size itself.
+    x0, y0 = min(np.int64(fx), w - 1), min(np.int64(fy), h - 1)
+    x1, y1 = x0 + 1, y0 + 1
+    x0, y0 = (x0 + w if x0 < 0 else x0), (y0 + h if y0 < 0 else y0)
+    x1, y1 = (0 if x1 >= w else x1), (0 if y1 >= h else y1)
+    p, q = texels[start + y0 * w + x0], texels[start + y0 * w + x1]
+    r, s = texels[start + y1 * w + x0], texels[start + y1 * w + x1]
+    return _byte(p, q, r, s, 0, fa, fb), _byte(p, q, r, s, 8, fa, fb), _byte(p, q, r, s, 16, fa, fb)
+
+
+@fast
+def _byte(p: Any, q: Any, r: Any, s: Any, shift: int, fa: Any, fb: Any) -> Any:
+    """One byte of four texels, the upper pair first, between them at (fa, fb)."""
+    bits, byte = np.uint32(shift), np.uint32(255)
+    a, b = np.float32((p >> bits) & byte), np.float32((q >> bits) & byte)
+    c, d = np.float32((r >> bits) & byte), np.float32((s >> bits) & byte)
+    top, bottom = a + (b - a) * fa, c + (d - c) * fa
     return (top + (bottom - top) * fb) * np.float32(1 / 255)
 
 
