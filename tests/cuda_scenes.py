@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from raster_scenes import box, camera, draw, moved, pose, quad, snapshot, sphere, triangles
+from raster_scenes import box, camera, draw, image_mask, moved, pose, quad, snapshot, sphere, triangles
 
 from simgen.assets.asset import Material, Texture
 from simgen.geometry import rotation_from_quaternion
@@ -163,7 +163,7 @@ def _simulate(path: str) -> None:
     overflowing = renderer.render(snaps, ["depth", "instance"]).images
     out |= {f"overflow/{name}": image for name, image in overflowing.items()}
     for k, silhouette in enumerate(renderer.silhouettes(snaps[0]) + renderer.silhouettes(snaps[1])):
-        out[f"full/{k}/mask"] = silhouette.image_mask(WIDTH, HEIGHT)
+        out[f"full/{k}/mask"] = image_mask(silhouette, WIDTH, HEIGHT)
         out[f"full/{k}/facts"] = [silhouette.instance_id, silhouette.px_full, *silhouette.bbox_full]
     refused = []
     for make in (

@@ -9,6 +9,7 @@ import numpy as np
 from simgen.assets.asset import Material, Mesh, Texture
 from simgen.geometry import intrinsics, look_at
 from simgen.render.base import Camera, Drawable, Environment, Neighbour, Snapshot
+from simgen.render.silhouette import Silhouette
 
 WHITE = Environment("white", np.ones((16, 32, 3), np.float32))
 BLACK = Environment("black", np.zeros((16, 32, 3), np.float32))
@@ -112,3 +113,11 @@ def draw(mesh, T=None, instance=1, material=None, **more) -> Drawable:
     return Drawable(
         mesh, material or Material(), np.eye(4) if T is None else T, instance_id=instance, part_id=1, **more
     )
+
+
+def image_mask(silhouette: Silhouette, width: int, height: int) -> np.ndarray:
+    """The part of a silhouette inside the image, at its size (height, width), bool."""
+    out = np.zeros((height, width), bool)
+    h, w = silhouette.mask.shape
+    out[silhouette.y0 : silhouette.y0 + h, silhouette.x0 : silhouette.x0 + w] = silhouette.mask
+    return out

@@ -119,7 +119,7 @@ def test_a_finished_job(undisturbed: Path) -> None:
         assert [frame.index for frame in data] == list(range(18))
         assert [frame.scene for frame in data] == [k // PER_SCENE for k in range(18)]
         manifest = data.manifest
-    assert manifest.complete
+    assert {entry.state for entry in manifest.shards} == {"complete"}
     assert manifest.config["passes"] == list(data.passes)
     assert manifest.config["renderer"] == {"name": "raster", "device": "cpu"}
     assert sum(shard.removed for shard in manifest.shards) == 3  # scenes 1, 4 and 7 lose a body
@@ -404,7 +404,7 @@ def test_a_first_run_that_failed_does_not_hold_its_folder(tmp_path: Path, traps:
         shard.unlink()
     run(config(folder, seed=5))
     assert load(folder).seed == 5
-    assert load(folder).complete
+    assert {entry.state for entry in load(folder).shards} == {"complete"}
 
 
 def test_unfit_folders_are_refused(tmp_path: Path) -> None:

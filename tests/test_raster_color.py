@@ -6,7 +6,20 @@ import dataclasses
 
 import numpy as np
 import pytest
-from raster_scenes import BLACK, WHITE, box, camera, corner_texture, draw, pose, quad, snapshot, sphere, triangles
+from raster_scenes import (
+    BLACK,
+    WHITE,
+    box,
+    camera,
+    corner_texture,
+    draw,
+    image_mask,
+    pose,
+    quad,
+    snapshot,
+    sphere,
+    triangles,
+)
 
 from simgen.assets.asset import Material, Texture
 from simgen.errors import RenderError
@@ -188,7 +201,7 @@ def test_alpha_cutout_holes_are_holes_in_every_pass(renderer):
         ids, whole * (x <= 32)[None] * np.ones((65, 1), int) if ids[32, 32] else whole * (x < 32)[None]
     )
     (s,) = renderer.silhouettes(snap)
-    np.testing.assert_array_equal(s.image_mask(65, 65), ids == 1)
+    np.testing.assert_array_equal(image_mask(s, 65, 65), ids == 1)
     opaque = dataclasses.replace(material, alpha_cutoff=None)
     again = renderer.render([snapshot([draw(quad(half=0.3), material=opaque)], cam)], ["instance"]).images["instance"][
         0

@@ -7,7 +7,7 @@ import hashlib
 import cv2
 import numpy as np
 import pytest
-from raster_scenes import box, camera, draw, moved, pose, quad, snapshot, sphere, triangles
+from raster_scenes import box, camera, draw, image_mask, moved, pose, quad, snapshot, sphere, triangles
 
 from simgen.errors import RenderError
 from simgen.geometry import inverse, look_at, rotation_from_quaternion
@@ -95,8 +95,9 @@ def test_shared_edges_leave_no_holes_and_no_double_hits(renderer):
     vertices = np.column_stack([points * 0.5, points @ [0.3, -0.2]])
     cam = camera((0, 0, 1.3), (0, 0, 0), width=101, height=81)
     parts = [draw(triangles(f"t{k}", vertices, [face]), instance=k + 1) for k, face in enumerate(faces)]
-    hits = sum(s.image_mask(101, 81).astype(int) for s in renderer.silhouettes(snapshot(parts, cam)))
-    outline = renderer.silhouettes(snapshot([draw(triangles("outline", vertices, faces))], cam))[0].image_mask(101, 81)
+    hits = sum(image_mask(s, 101, 81).astype(int) for s in renderer.silhouettes(snapshot(parts, cam)))
+    [whole] = renderer.silhouettes(snapshot([draw(triangles("outline", vertices, faces))], cam))
+    outline = image_mask(whole, 101, 81)
     assert outline.sum() > 1000
     assert (hits == outline).all()
     # No hole inside: each row of the outline of a convex shape is one run.
@@ -107,7 +108,7 @@ def test_edges_through_pixel_centres_belong_to_one_triangle(renderer):
     cam = Camera(np.array([[32.0, 0, 16], [0, 32, 16], [0, 0, 1]]), look_at((0, 0, 1), (0, 0, 0)), 33, 33)
     corners = np.array([[-0.25, -0.25, 0], [0.25, -0.25, 0], [0.25, 0.25, 0], [-0.25, 0.25, 0]])
     halves = [draw(triangles(f"h{k}", corners, [f]), instance=k + 1) for k, f in enumerate(([0, 1, 2], [0, 2, 3]))]
-    a, b = (s.image_mask(33, 33) for s in renderer.silhouettes(snapshot(halves, cam)))
+    a, b = (image_mask(s, 33, 33) for s in renderer.silhouettes(snapshot(halves, cam)))
     assert not (a & b).any()
     assert (a | b).sum() == 16 * 16
 

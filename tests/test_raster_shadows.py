@@ -8,7 +8,7 @@ from raster_scenes import BLACK, box, camera, draw, pose, quad, snapshot
 
 from simgen.assets.asset import Material
 from simgen.render.raster import RasterRenderer
-from simgen.render.raycast import occluded, ray_scene
+from simgen.render.raycast import cast, ray_scene
 from simgen.scene.record import LightRecord
 
 LAMBERT = Material(base_color=(1.0, 1.0, 1.0, 1.0), roughness=1.0)
@@ -42,7 +42,7 @@ def seen_share(snap, points, light, per_side=12) -> np.ndarray:
     targets = np.asarray(light.position) + u.reshape(-1, 1) * across + v.reshape(-1, 1) * up
     rays = targets[None] - points[:, None]
     origins = np.broadcast_to(points[:, None], rays.shape)
-    hidden = occluded(ray_scene(snap), origins.reshape(-1, 3), rays.reshape(-1, 3), t_max=1.0)
+    hidden = cast(ray_scene(snap), origins.reshape(-1, 3), rays.reshape(-1, 3), t_max=1.0).owner >= 0
     return 1 - hidden.reshape(len(points), -1).mean(1)
 
 

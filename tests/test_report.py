@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from html.parser import HTMLParser
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 from analytic_scenes import CATEGORIES
 from analytic_scenes import write_dataset as write_analytic
+from browser import shown
 from scipy.stats import poisson
 
 from simgen.cli import view as commands
@@ -401,28 +401,7 @@ def test_the_command_prints_what_it_found(dataset: Path, tmp_path: Path, capsys:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_browser_shows_it_without_errors_or_sideways_scrolling(card: str, tmp_path: Path, width: int) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("Chromium is not installed")
-    (tmp_path / "card.html").write_text(card, encoding="utf-8")
-    (tmp_path / "frame.html").write_text(
-        f'<iframe id="f" src="card.html" style="width:{width}px;height:900px;border:0"></iframe><script>'
-        'const f = document.getElementById("f"); f.onload = () => { const d = f.contentDocument;'
-        "const broken = [...d.images].filter(i => !i.naturalWidth).length;"
-        'document.title = [d.documentElement.scrollWidth, broken, d.images.length].join(" "); }</script>'
-    )
-    done = subprocess.run(
-        [
-            browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-            "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000",
-            "--virtual-time-budget=5000", "--dump-dom", (tmp_path / "frame.html").as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
-    title = re.search(r"<title>(\d+) (\d+) (\d+)</title>", done.stdout)
-    assert title, done.stderr[-500:]
-    scroll, broken, images = map(int, title.groups())
-    assert scroll <= width
-    assert broken == 0
-    assert images > 10
+    page = shown(card, tmp_path, width)
+    assert page.scroll_width <= width
+    assert page.broken == 0
+    assert page.images > 10

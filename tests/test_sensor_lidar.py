@@ -12,7 +12,7 @@ from simgen.assets.asset import Material, Mesh, Texture
 from simgen.errors import ConfigError
 from simgen.geometry import intrinsics, look_at, quaternion_from_axis_angle, transform
 from simgen.render.base import Camera, Drawable, Environment, Snapshot
-from simgen.render.raycast import RayScene, build, cast, occluded, ray_scene, world_triangles
+from simgen.render.raycast import RayScene, build, cast, ray_scene, world_triangles
 from simgen.scene.trace_record import LidarRecord
 from simgen.sensors.lidar import PRESETS, beams, scan, surfaces
 
@@ -64,8 +64,8 @@ def test_same_hits_as_testing_every_triangle(count: int) -> None:
     cosine = (flat * hits.normal[hit]).sum(1) / np.linalg.norm(flat, axis=1)
     np.testing.assert_allclose(np.abs(cosine), 1, atol=1e-5)
     assert ((hits.normal * direction).sum(1)[hit] <= 0).all()
-    blocked = occluded(scene, origin, direction, 1.5)
-    np.testing.assert_array_equal(blocked, t < 1.5)
+    near = cast(scene, origin, direction, t_max=1.5)
+    np.testing.assert_array_equal(near.owner >= 0, t < 1.5)
 
 
 def test_limits_of_the_range() -> None:
@@ -77,13 +77,11 @@ def test_limits_of_the_range() -> None:
     assert cast(scene, (0, 0, 0), down, t_min=1.5).owner[0] == 1
     assert cast(scene, (0, 0, 0), down, t_max=0.5).owner[0] == -1
     assert cast(scene, (0, 0, 0), 4 * down).t[0] == pytest.approx(0.25)
-    assert not occluded(scene, (0, 0, 0), down, [0.9])[0]
 
 
 def test_broken_and_empty_scenes() -> None:
     nothing = build(np.zeros((0, 3, 3), np.float32), np.zeros(0, np.int32))
     assert np.isinf(cast(nothing, (0, 0, 0), unit(4)).t).all()
-    assert not occluded(nothing, (0, 0, 0), unit(4), 9.0).any()
     triangles = soup(40)
     triangles[3], triangles[5, 1], triangles[7] = np.nan, np.inf, 0.5  # the last has no area
     hits = cast(build(triangles, np.arange(40)), (0, 0, 0), unit(500))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from raster_scenes import box, camera, draw, pose, quad, snapshot, sphere
+from raster_scenes import box, camera, draw, image_mask, pose, quad, snapshot, sphere
 
 from simgen.geometry import rotation_from_quaternion
 from simgen.render.base import Camera
@@ -51,7 +51,7 @@ def test_full_equals_the_object_alone_on_the_wide_canvas(renderer, seed):
         assert s.bbox_full == tuple(int(v) for v in expected)
         inside = alone[HEIGHT : 2 * HEIGHT, WIDTH : 2 * WIDTH]
         assert s.px_inside == s.mask.sum()
-        assert (s.image_mask(WIDTH, HEIGHT) != inside).sum() <= 1
+        assert (image_mask(s, WIDTH, HEIGHT) != inside).sum() <= 1
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -60,14 +60,14 @@ def test_visible_is_a_subset_of_full(renderer, seed):
     ids = renderer.render([snap], ["instance"]).images["instance"][0]
     assert len(np.unique(ids)) > 3
     for s in renderer.silhouettes(snap):
-        assert not ((ids == s.instance_id) & ~s.image_mask(WIDTH, HEIGHT)).any()
+        assert not ((ids == s.instance_id) & ~image_mask(s, WIDTH, HEIGHT)).any()
 
 
 def test_alone_and_inside_visible_equals_full(renderer):
     snap = snapshot([draw(sphere(radius=0.3), None, 1)])
     ids = renderer.render([snap], ["instance"]).images["instance"][0]
     (s,) = renderer.silhouettes(snap)
-    np.testing.assert_array_equal(ids == 1, s.image_mask(WIDTH, HEIGHT))
+    np.testing.assert_array_equal(ids == 1, image_mask(s, WIDTH, HEIGHT))
     assert s.px_full == s.px_inside > 100
 
 

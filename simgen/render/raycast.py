@@ -123,18 +123,6 @@ def cast(scene: RayScene, origins: ArrayLike, directions: ArrayLike, t_min: floa
     return Hits(t, owner, normal, source, barycentric)
 
 
-def occluded(
-    scene: RayScene, origins: ArrayLike, directions: ArrayLike, t_max: ArrayLike, t_min: float = 0.0
-) -> NDArray[np.bool_]:
-    """Whether anything lies at ``t_min < t < t_max`` along each ray; ``t_max`` is one number or (R,)."""
-    o, d = _rays(origins, directions)
-    out = np.zeros(len(d), np.bool_)
-    if len(scene.count):
-        limit = np.ascontiguousarray(np.broadcast_to(np.asarray(t_max, np.float64), len(d)))
-        _occluded(scene.triangles, scene.bounds, scene.first, scene.count, o, d, t_min, limit, out)
-    return out
-
-
 def _rays(origins: ArrayLike, directions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     d = np.ascontiguousarray(np.asarray(directions, np.float64).reshape(-1, 3))
     return np.ascontiguousarray(np.broadcast_to(np.asarray(origins, np.float64), d.shape)), d
@@ -375,38 +363,3 @@ def _cast(
         if nx * dx + ny * dy + nz * dz > 0:
             length = -length
         normal[r, 0], normal[r, 1], normal[r, 2] = nx / length, ny / length, nz / length
-
-
-@njit(cache=True, error_model="numpy")
-def _occluded(
-    triangles: NDArray[np.float32],
-    bounds: NDArray[np.float32],
-    first: NDArray[np.int32],
-    count: NDArray[np.int32],
-    origins: NDArray[np.float64],
-    directions: NDArray[np.float64],
-    t_min: float,
-    t_max: NDArray[np.float64],
-    out: NDArray[np.bool_],
-) -> None:
-    stack = np.empty(2 * _DEEPEST + 4, np.int32)
-    for r in range(directions.shape[0]):
-        ox, oy, oz = origins[r, 0], origins[r, 1], origins[r, 2]
-        dx, dy, dz = directions[r, 0], directions[r, 1], directions[r, 2]
-        ix, iy, iz = _inverse(dx), _inverse(dy), _inverse(dz)
-        stack[0] = 0
-        top = 1
-        while top and not out[r]:
-            top -= 1
-            node = stack[top]
-            if _enter(bounds, node, ox, oy, oz, ix, iy, iz, t_min, t_max[r]) == np.inf:
-                continue
-            if count[node] == 0:
-                stack[top], stack[top + 1] = first[node], first[node] + 1
-                top += 2
-                continue
-            for k in range(first[node], first[node] + count[node]):
-                t, _, _ = _intersect(triangles, k, ox, oy, oz, dx, dy, dz)
-                if t > t_min and t < t_max[r]:
-                    out[r] = True
-                    break

@@ -26,13 +26,6 @@ class Silhouette:
     x0: int
     y0: int
 
-    def image_mask(self, width: int, height: int) -> NDArray[np.bool_]:
-        """The mask at image size (height, width)."""
-        out = np.zeros((height, width), np.bool_)
-        h, w = self.mask.shape
-        out[self.y0 : self.y0 + h, self.x0 : self.x0 + w] = self.mask
-        return out
-
 
 def empty_silhouette(instance_id: int) -> Silhouette:
     """The silhouette of an object that covers no pixel."""

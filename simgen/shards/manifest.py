@@ -93,11 +93,6 @@ class Manifest:
     contents: dict[str, str] = field(default_factory=dict)
     """Part of the assets -> digest of what its files hold; empty in datasets that do not say."""
 
-    @property
-    def complete(self) -> bool:
-        """Whether every shard is."""
-        return all(shard.state == "complete" for shard in self.shards)
-
     def asked(self) -> tuple[dict[str, Asked], Asked | None]:
         """What came of each target and of what is required, over the complete shards."""
         shards = [shard for shard in self.shards if shard.state == "complete"]
@@ -122,15 +117,17 @@ def load(folder: Path) -> Manifest:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        what = "does not exist" if not folder.exists() else f"holds no {MANIFEST}"
+        what = f"holds no {MANIFEST}" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
         raise DatasetError(f"{folder} is not a dataset: it {what}; give the folder that was the out of a run") from None
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     try:
         raw = msgspec.json.decode(data)
-        schema = raw["schema"]
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except msgspec.DecodeError as error:
         raise DatasetError(f"{path} is damaged ({error}): restore it, or render the dataset again") from error
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if schema is None:
+        raise DatasetError(f"{path} is damaged or none of simgen's (it has no schema): give the folder of a dataset")
     if schema != SCHEMA:
         raise DatasetError(
             f"{folder} has schema version {schema}, this simgen reads version {SCHEMA}: use the simgen version "
