@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
+from simgen.assets.mesh import cross
 from simgen.errors import AssetError
 
 F64 = NDArray[np.float64]
@@ -23,7 +24,7 @@ def convex_hull(points: NDArray[np.float32] | F64) -> tuple[F64, I64]:
 
     Points in a plane, on a line or in one place are thickened to a millimetre. Raises AssetError without points.
     """
-    cloud = np.unique(np.asarray(points, np.float64), axis=0)
+    cloud = _distinct(np.asarray(points, np.float64))
     if len(cloud) == 0:
         raise AssetError("a collision shape without vertices cannot be used: give it some or leave it out")
     hull = _qhull(cloud)
@@ -39,7 +40,7 @@ def convex_hull(points: NDArray[np.float32] | F64) -> tuple[F64, I64]:
     vertices = np.ascontiguousarray(hull.points[corners])
     faces = number[hull.simplices]
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    inward = (np.cross(b - a, c - a) * hull.equations[:, :3]).sum(axis=1) < 0
+    inward = (cross(b - a, c - a) * hull.equations[:, :3]).sum(axis=1) < 0
     faces[inward] = faces[inward][:, ::-1]
     return vertices, faces
 
@@ -48,7 +49,7 @@ def hull_planes(points: NDArray[np.float32] | F64) -> F64:
     """Outward unit normals and offsets (m, 4) of the planes around ``points``: n x + offset <= 0 inside."""
     vertices, faces = convex_hull(points)
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    normal = np.cross(b - a, c - a)
+    normal = cross(b - a, c - a)
     length = np.sqrt((normal * normal).sum(axis=1, keepdims=True))
     normal = normal[length[:, 0] > 0] / length[length[:, 0] > 0]
     return np.column_stack([normal, -(normal * a[length[:, 0] > 0]).sum(axis=1)])
@@ -84,7 +85,7 @@ def small_hull(points: NDArray[np.float32] | F64, limit: int = MAX_VERTICES) -> 
 def volume(vertices: F64, faces: I64) -> float:
     """Volume in m^3 bounded by outward ``faces`` (m, 3)."""
     a, b, c = (vertices[faces[:, k]] - vertices[0] for k in range(3))
-    return float((a * np.cross(b, c)).sum() / 6)
+    return float((a * cross(b, c)).sum() / 6)
 
 
 def extents(points: F64) -> tuple[F64, F64]:
@@ -92,6 +93,14 @@ def extents(points: F64) -> tuple[F64, F64]:
     triangle = np.linalg.qr(points - points.mean(axis=0), mode="r")
     _, sizes, directions = np.linalg.svd(triangle, full_matrices=True)
     return np.concatenate([sizes, np.zeros(3 - len(sizes))]), directions
+
+
+def _distinct(points: F64) -> F64:
+    """The rows of ``points`` (n, 3) that differ, sorted."""
+    rows = points[np.lexsort(points.T[::-1])]
+    new = np.ones(len(rows), np.bool_)
+    new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return rows[new]
 
 
 def _qhull(points: F64) -> ConvexHull | None:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simgen.assets.asset import CollisionShape, Inertia
 from simgen.assets.hull import convex_hull
+from simgen.assets.mesh import cross, dot
 from simgen.errors import AssetError
 from simgen.geometry import quaternion_from_rotation, rotation_from_quaternion
 
@@ -67,16 +68,15 @@ def polyhedron_moments(vertices: F64, faces: NDArray[np.int64]) -> Moments:
     """
     apex = vertices.mean(axis=0)
     a, b, c = (vertices[faces[:, k]] - apex for k in range(3))
-    cross = np.cross(b, c)
-    tetra = (a[:, 0] * cross[:, 0] + a[:, 1] * cross[:, 1] + a[:, 2] * cross[:, 2]) / 6
+    tetra = dot(a, cross(b, c)) / 6
     total = a + b + c
     volume = math.fsum(tetra)
     first = np.array([math.fsum(tetra * total[:, k]) / 4 for k in range(3)])
     second = np.empty((3, 3))
     for i in range(3):
-        for j in range(3):
+        for j in range(i, 3):
             products = a[:, i] * a[:, j] + b[:, i] * b[:, j] + c[:, i] * c[:, j] + total[:, i] * total[:, j]
-            second[i, j] = math.fsum(tetra * products) / 20
+            second[i, j] = second[j, i] = math.fsum(tetra * products) / 20
     outer = np.multiply.outer
     shifted = second + outer(apex, first) + outer(first, apex) + volume * outer(apex, apex)
     return Moments(volume, first + volume * apex, shifted)
@@ -94,7 +94,11 @@ def total_moments(shapes: Iterable[CollisionShape]) -> Moments:
 
 def solid_inertia(shapes: Sequence[CollisionShape], mass: float | None = None, density: float = DENSITY) -> Inertia:
     """The inertia of ``shapes`` filled evenly with ``mass`` kg, or with ``density`` kg/m^3 when it is None."""
-    whole = total_moments(shapes)
+    return filled(total_moments(shapes), mass, density)
+
+
+def filled(whole: Moments, mass: float | None = None, density: float = DENSITY) -> Inertia:
+    """As ``solid_inertia``, of shapes whose moments together are ``whole``."""
     weight = density * whole.volume if mass is None else mass
     center = whole.first / whole.volume
     spread = whole.second / whole.volume - np.multiply.outer(center, center)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simgen.assets.asset import Asset, CollisionShape, Inertia
 from simgen.assets.collision import placed, scaled_shape
 from simgen.assets.decomposition import fitted_shapes, mesh_shapes
-from simgen.assets.inertia import DENSITY, plausible, scaled_inertia, solid_inertia
+from simgen.assets.inertia import DENSITY, filled, plausible, scaled_inertia, total_moments
 from simgen.assets.mesh import Geometry, affine, bounds, joined, meshes, moved
 from simgen.assets.mesh_files import read_mesh
 from simgen.assets.sidecar import Sidecar
@@ -105,9 +105,10 @@ def _inertia(
     path: Path, shapes: tuple[CollisionShape, ...], mass: float | None, given: Inertia | None, notes: Sidecar
 ) -> Inertia:
     weight = notes.mass if notes.mass is not None else (mass if notes.density is None else None)
-    even = solid_inertia(shapes, weight, DENSITY if notes.density is None else notes.density)
+    whole = total_moments(shapes)
+    even = filled(whole, weight, DENSITY if notes.density is None else notes.density)
     if not (math.isfinite(even.mass) and even.mass > 0 and all(math.isfinite(m) and m > 0 for m in even.moments)):
         raise AssetError(f"{path} has a mass of {even.mass:.3g} kg and cannot be simulated: correct its scale or mass")
-    if given is None or not plausible(given, solid_inertia(shapes, given.mass)):
+    if given is None or not plausible(given, filled(whole, given.mass)):
         return even
     return given if weight is None or weight == given.mass else replace(scaled_inertia(given, (1.0, 1.0, 1.0), weight))

@@ -61,7 +61,7 @@ def check(geometry: Geometry, where: str) -> Geometry:
     if not np.isfinite(geometry.positions[used]).all():
         raise AssetError(f"{where} has vertices that are not numbers (NaN or infinite): export it again")
     a, b, c = (geometry.positions[geometry.faces[:, k]] for k in range(3))
-    keep = (np.cross(b - a, c - a) != 0).any(axis=1)
+    keep = (cross(b - a, c - a) != 0).any(axis=1)
     if not keep.any():
         raise AssetError(f"{where} has only faces without area: export it again")
     return geometry if keep.all() else subset(geometry, keep)
@@ -116,18 +116,25 @@ def cofactors(A: F64) -> F64:
     """The cofactor matrix of ``A`` (3, 3), which maps normals as ``A`` maps points (up to length), and so that they
     keep pointing outwards when ``A`` mirrors.
     """
-    rows = np.stack([np.cross(A[1], A[2]), np.cross(A[2], A[0]), np.cross(A[0], A[1])])
+    rows = np.stack([cross(A[1], A[2]), cross(A[2], A[0]), cross(A[0], A[1])])
     return -rows if determinant(A) < 0 else rows
 
 
 def determinant(A: F64) -> float:
     """The determinant of ``A`` (3, 3)."""
-    return float(dot(A[0], np.cross(A[1], A[2])))
+    return float(dot(A[0], cross(A[1], A[2])))
 
 
 def dot(a: F64, b: F64) -> F64:
     """Scalar products of (..., 3) and (..., 3)."""
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+
+
+def cross(a: F64, b: F64) -> F64:
+    """Cross products of vectors along the last axis; what ``np.cross`` gives, without what that spends on axes."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
 
 
 def unit(v: F64) -> F64:
@@ -153,7 +160,7 @@ def closed(faces: I64) -> bool:
 def signed_volume(vertices: F64, faces: I64) -> float:
     """Volume in m^3 enclosed by ``faces``, negative when they are inside out."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    return float(dot(a, np.cross(b, c)).sum() / 6)
+    return float(dot(a, cross(b, c)).sum() / 6)
 
 
 def meshes(geometry: Geometry) -> tuple[Mesh, ...]:
@@ -276,7 +283,7 @@ def corner_normals(vertices: F64, faces: I64, given: F64 | None) -> F64:
 def face_vectors(vertices: F64, faces: I64) -> F64:
     """Normals (F, 3) of the faces, twice as long as their area."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    return np.cross(b - a, c - a)
+    return cross(b - a, c - a)
 
 
 def smooth_normals(vertices: F64, faces: I64) -> F64:
@@ -302,7 +309,7 @@ def smooth_normals(vertices: F64, faces: I64) -> F64:
     p = vertices[faces]
     out, back = np.roll(p, -1, axis=1) - p, np.roll(p, 1, axis=1) - p
     size = dot(out, out) * dot(back, back)
-    weighted = np.cross(out, back) / np.where(size > 0, size, 1)[..., None]
+    weighted = cross(out, back) / np.where(size > 0, size, 1)[..., None]
     sums = [np.bincount(cluster, weighted[..., k].ravel(), minlength=count) for k in range(3)]
     result = unit(np.stack(sums, axis=-1))[cluster].reshape(n_faces, 3, 3)
     lost = ~(dot(result, result) > 0.5)

@@ -98,7 +98,7 @@ def add_rigid(
     T_obj_inertial = frame_of(inertia) if moving and inertia is not None else np.eye(4)
     T_inertial_obj = inverse(T_obj_inertial)
     points = [_points(s) @ T_inertial_obj[:3, :3].T + T_inertial_obj[:3, 3] for s in shapes]
-    shape = _create_shape(client, record, shapes, points, T_inertial_obj, folder / "hulls.obj", noise)
+    shape = _create_shape(client, record, shapes, points, T_inertial_obj, folder / f"{index}.obj", noise)
     position, quaternion = _pose(T_world_obj @ T_obj_inertial)
     uid = bullet.createMultiBody(
         inertia.mass if moving and inertia is not None else 0.0,
@@ -240,6 +240,9 @@ def _create_shape(
         raise PhysicsError(
             f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){noise.last}"
         ) from error
+    finally:
+        # Not left to be written over by the next scene: file systems bring what is cut to the disk at once.
+        path.unlink(missing_ok=True)
     _set_margin(client, shape)
     return shape
 
