@@ -96,6 +96,33 @@ def fails(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["info"], ["simgen info: ", "dataset", "see simgen info --help"]),
+        (["replay", "d"], ["--frame"]),
+        (["replay", "d", "--frame", "x"], ["--frame", "'x'"]),
+        (["info", "d", "--jason"], ["--jason", '"--json"']),
+        (["list", "scnes"], ["scnes", "scenes"]),
+        (["import", "voc"], ["voc", "coco"]),
+        (["import", "bop", "d"], ["simgen import bop: ", "--split"]),
+        (["bench", "data"], ["simgen bench data: ", "dataset"]),
+    ],
+)
+def test_wrong_arguments_are_told_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]
+) -> None:
+    told = fails(capsys, arguments)
+    assert all(word in told for word in words), told
+
+
+def test_what_is_no_dataset_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "an app"}')
+    assert "has no schema" in fails(capsys, ["info", str(tmp_path)])
+    assert "it is a file; give the folder" in fails(capsys, ["info", str(tmp_path / "manifest.json")])
+    assert "does not exist" in fails(capsys, ["verify", str(tmp_path / "none")])
+
+
+@pytest.mark.parametrize(
     ("overrides", "words"),
     [
         (["scene=tabeltop"], ["tabeltop", "tabletop"]),

@@ -121,7 +121,8 @@ def preview(parser: argparse.ArgumentParser) -> Run:
         try:
             Image.fromarray(sheet).save(out)
         except (OSError, ValueError) as error:
-            raise DatasetError(f"Cannot write the picture {out}: {error}; give another place with --out.") from error
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise DatasetError(f"Cannot write the picture {out}: {why}; give another place with --out.") from error
         print(out)
         return 0
 

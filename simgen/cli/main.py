@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from simgen import __version__
 from simgen.cli import dataset, export, job, learn, machine, sim2real, view
@@ -62,6 +63,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with its arguments in one sentence, as all of simgen does."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        unknown = message.partition("unrecognized arguments: ")[2].split()
+        hint = near_match(unknown[0], known) if unknown else ""
+        raise SimgenError(f"{self.prog}: {message}{hint}; see {self.prog} --help.")
+
+
 def _dispatch(arguments: list[str]) -> int:
     commands: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
         "info": dataset.info,
@@ -98,7 +109,7 @@ def _dispatch(arguments: list[str]) -> int:
     describe = commands[name]
     if name == "bench" and rest[:1] == ["data"]:
         name, rest, describe = "bench data", rest[1:], view.bench_data
-    parser = argparse.ArgumentParser(prog=f"simgen {name}")
+    parser = _Parser(prog=f"simgen {name}")
     run = describe(parser)
     return run(parser.parse_args(rest))
 
