@@ -106,6 +106,10 @@ def fails(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
         (["import", "voc"], ["voc", "coco"]),
         (["import", "bop", "d"], ["simgen import bop: ", "--split"]),
         (["bench", "data"], ["simgen bench data: ", "dataset"]),
+        (["render", "scene=shapes", "--cgf", "job"], ["--cgf", '"--cfg"']),
+        (["render", "scene=shapes", "--cfg", "jbo"], ["--cfg needs job, hydra, all, not 'jbo'"]),
+        (["render", "scene=shapes", "--config-dir"], ["--config-dir needs a value"]),
+        (["train", "task=detect", "--epochs", "3"], ["--epochs", "simgen train takes key=value"]),
     ],
 )
 def test_wrong_arguments_are_told_in_one_sentence(

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from simgen.errors import ConfigError, SimgenError
+from simgen.errors import ConfigError, SimgenError, near_match
 from simgen.scene import fields
 
 Job = TypeVar("Job")
@@ -30,6 +30,7 @@ def application(
     ``run`` gets an instance of the dataclass ``schema``; ``settings`` are its values as plain data before overrides,
     by default its defaults. Raises ConfigError for arguments that make no sense.
     """
+    check_flags(name, arguments)
     plain: dict[str, Any] = dict(fields.plain(schema()) if settings is None else settings)
     _check(_overrides(arguments), plain)
     ConfigStore.instance().store(name=f"simgen_{name}", node=_node(plain))
@@ -50,6 +51,37 @@ def application(
     finally:
         sys.argv = before
     return 0
+
+
+def check_flags(name: str, arguments: Sequence[str]) -> None:
+    """Raise ConfigError for flags of ``simgen NAME`` that Hydra does not have, and for one without its value."""
+    remaining = iter(arguments)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("-"):
+            continue
+        if flag not in _FLAGS:
+            raise ConfigError(
+                f"there is no flag {flag}{near_match(flag, _FLAGS)}; simgen {name} takes key=value, and --cfg job, -m, "
+                "--config-dir DIR and the other flags of Hydra."
+            )
+        options = _FLAGS[flag]
+        if options is None:
+            continue
+        value = value if equals else next(remaining, "")
+        if not value or (options and value not in options):
+            wanted = ", ".join(options) or "a value"
+            raise ConfigError(f"{flag} needs {wanted}{f', not {value!r}' if value else ''}.")
+
+
+_FLAGS: dict[str, tuple[str, ...] | None] = {
+    **dict.fromkeys(("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m")),
+    **dict.fromkeys(("--shell-completion", "-sc", "--info", "-i")),
+    **dict.fromkeys(("--cfg", "-c"), ("job", "hydra", "all")),
+    **dict.fromkeys(("--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"), ()),
+    "--experimental-rerun": (),
+}
+"""Hydra's flags -> the values that each may have; none: any; None: it has no value, or may go without."""
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from simgen import config as settings
+from simgen.cli.application import check_flags
 from simgen.config import RenderConfig
 from simgen.errors import SimgenError
 from simgen.generate.job import Progress
@@ -48,6 +49,7 @@ def render(arguments: Sequence[str]) -> int:
     if not arguments or any(a in ("-h", "--help") for a in arguments):
         print(_HELP.format(passes=", ".join(settings.PASSES)))
         return 0 if arguments else 2
+    check_flags("render", arguments)
     entry = settings.register()
     prepared = [settings.scene_override(a) for a in arguments]
     if not any(a in ("-cn", "--config-name", "-cp", "--config-path") for a in prepared):

@@ -114,11 +114,11 @@ def read(path: Path, what: str) -> dict[str, Any]:
         raise LearnError(f"there is no file {path}.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch.load raises many types for files that are not its own.
-        raise LearnError(f"{path} is not {what} ({' '.join(str(error).split())[:120]}).") from None
+    except Exception:
+        # torch.load raises many types for files that are not its own, in words about their bytes.
+        content = None
     if not isinstance(content, dict):
-        raise LearnError(f"{path} is not {what}.")
+        raise LearnError(f"{path} is not {what}, or is damaged; give a file that `simgen train` wrote.")
     return content
 
 
