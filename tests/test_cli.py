@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +75,26 @@ def test_doctor_finds_this_machine_well(capsys: pytest.CaptureFixture[str]) -> N
     findings = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert findings["renderer raster"]["ok"]
     assert findings["renderer tiny"]["ok"]
+
+
+def test_the_program_starts_with_no_more_than_it_needs() -> None:
+    """So that it answers at once, and Ctrl-C during the imports of a command is told in one line as later on."""
+    program = "import sys, simgen.cli.main; print(*sorted(set(sys.modules) & {'hydra', 'numpy', 'torch', 'h5py'}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_an_interrupted_start_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert main(["info", "d"]) == 130
+    told = capsys.readouterr().err
+    assert told.startswith("simgen: interrupted")
+    assert told.count("\n") == 1
 
 
 def test_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from simgen import __version__
-from simgen.cli import dataset, export, job, learn, machine, sim2real, view
 from simgen.errors import SimgenError, near_match
 
 _SUMMARY = """\
@@ -73,21 +73,33 @@ class _Parser(argparse.ArgumentParser):
         raise SimgenError(f"{self.prog}: {message}{hint}; see {self.prog} --help.")
 
 
+_HYDRA = {
+    "render": ("job", "render"),
+    "train": ("learn", "train"),
+    "evaluate": ("learn", "evaluate"),
+    "sim2real": ("sim2real", "sim2real"),
+}
+"""Commands that take key=value -> module of this package and function."""
+
+_PLAIN = {
+    "info": ("dataset", "info"),
+    "verify": ("dataset", "verify"),
+    "replay": ("dataset", "replay"),
+    "preview": ("dataset", "preview"),
+    "report": ("view", "report"),
+    "play": ("view", "play"),
+    "view": ("view", "view"),
+    "export": ("export", "export"),
+    "import": ("export", "import_"),
+    "list": ("machine", "list_"),
+    "doctor": ("machine", "doctor"),
+    "bench": ("machine", "bench"),
+    "bench data": ("view", "bench_data"),
+}
+"""Commands that take flags -> module of this package and the function that describes them to a parser."""
+
+
 def _dispatch(arguments: list[str]) -> int:
-    commands: dict[str, Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
-        "info": dataset.info,
-        "verify": dataset.verify,
-        "replay": dataset.replay,
-        "preview": dataset.preview,
-        "report": view.report,
-        "play": view.play,
-        "view": view.view,
-        "export": export.export,
-        "import": export.import_,
-        "list": machine.list_,
-        "doctor": machine.doctor,
-        "bench": machine.bench,
-    }
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_SUMMARY)
         return 0
@@ -95,23 +107,22 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"simgen {__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
-    hydra_commands = {
-        "render": job.render,
-        "train": learn.train,
-        "evaluate": learn.evaluate,
-        "sim2real": sim2real.sim2real,
-    }
-    if name in hydra_commands:
-        return hydra_commands[name](rest)
-    if name not in commands:
-        known = [*hydra_commands, *commands]
-        raise SimgenError(f"There is no command {name!r}{near_match(name, known)}; there are {', '.join(known)}.")
-    describe = commands[name]
+    if name not in _HYDRA and name not in _PLAIN:
+        known = [command for command in (*_HYDRA, *_PLAIN) if " " not in command]
+        raise SimgenError(
+            f"There is no command {arguments[0]!r}{near_match(arguments[0], known)}; there are {', '.join(known)}."
+        )
     if name == "bench" and rest[:1] == ["data"]:
-        name, rest, describe = "bench data", rest[1:], view.bench_data
-    parser = _Parser(prog=f"simgen {name}")
-    run = describe(parser)
-    return run(parser.parse_args(rest))
+        name, rest = "bench data", rest[1:]
+    module, function = {**_HYDRA, **_PLAIN}[name]
+    # Only now, so that each command starts with no more than it needs, and being interrupted meanwhile is told, too.
+    command = getattr(importlib.import_module(f"simgen.cli.{module}"), function)
+    if name in _HYDRA:
+        status: int = command(rest)
+    else:
+        parser = _Parser(prog=f"simgen {name}")
+        status = command(parser)(parser.parse_args(rest))
+    return status
 
 
 if __name__ == "__main__":
