@@ -261,6 +261,22 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
         Dataset(tmp_path)
 
 
+def test_a_damaged_shard_is_told_without_the_names_of_functions(own: Path) -> None:
+    path = own / manifests.shard_file(0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:3000])
+    with Dataset(own) as data, pytest.raises(DatasetError, match=r"\.h5 is damaged \(truncated file\): run the render"):
+        data[0]
+    with h5py.File(own / "other.h5", "w") as other:
+        other["nothing"] = 1
+    path.write_bytes((own / "other.h5").read_bytes())
+    with Dataset(own) as data, pytest.raises(DatasetError, match=r"\.h5 is damaged \([^()]+\): run the render"):
+        data[0]
+    path.unlink()
+    with Dataset(own) as data, pytest.raises(DatasetError, match=r"\.h5 is missing: run the render"):
+        data[0]
+
+
 def test_an_unknown_schema_is_refused(own: Path) -> None:
     with h5py.File(own / manifests.shard_file(0), "r+") as file:
         file.attrs["schema"] = SCHEMA + 1

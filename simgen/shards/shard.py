@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -265,4 +266,7 @@ def damaged(path: Path, error: BaseException | str) -> DatasetError:
     """The sentence for a shard that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return DatasetError(f"{path} is missing: run the render command again to make it anew")
-    return DatasetError(f"{path} is damaged ({error}): run the render command again to make it anew")
+    # HDF5 says in brackets what is wrong, and before them which of its functions found it.
+    inner = re.search(r"\(([^():]+)", str(error.args[0] if isinstance(error, KeyError) and error.args else error))
+    why = inner.group(1).strip() if inner and isinstance(error, OSError | KeyError | RuntimeError) else str(error)
+    return DatasetError(f"{path} is damaged ({why}): run the render command again to make it anew")
