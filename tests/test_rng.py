@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from simgen.rng import stream
+from simgen.rng import stream, uniforms
 
 
 def test_same_name_gives_same_stream():
@@ -50,3 +50,18 @@ def test_known_values():
     # Datasets depend on these bits: another value makes every dataset irreproducible.
     assert stream(0, 0, "content/count").integers(2**63) == 3367296738554496175
     assert stream(1, 2, "sensor/exposure", 3).integers(2**63) == 1794576164172002115
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**63 + 5, 2**128 - 1, 2**200 + 3])
+@pytest.mark.parametrize("scene", [0, 9, 2**31, 2**40 + 1])
+def test_uniforms_are_those_of_numpys_generator(seed, scene):
+    for frame in (None, 0, 7):
+        for count in (0, 1, 3, 50):
+            for name in ("poses/a", f"sensor/{seed}.{scene}"):
+                expected = stream(seed, scene, name, frame).random(count)
+                np.testing.assert_array_equal(uniforms(seed, scene, name, count, frame), expected)
+
+
+def test_negative_seeds_are_refused():
+    with pytest.raises(ValueError, match="negative"):
+        uniforms(-1, 0, "poses/a", 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from simgen.distributions import Distribution, Value
 from simgen.randomize.design import Designs, points
-from simgen.rng import stream
+from simgen.rng import uniforms
 from simgen.scene.record import Draws
 
 
@@ -84,8 +84,8 @@ class Draw:
         design = "random" if again else self.designs.of(factor, shared)
         rows: list[list[float]]
         if design == "random":
-            rng = stream(self.seed, self.scene, f"{factor}/{name}{again}", self.frame)
-            rows = rng.random((n, d)).tolist()
+            drawn = uniforms(self.seed, self.scene, f"{factor}/{name}{again}", n * d, self.frame)
+            rows = drawn.reshape(n, d).tolist()
         else:
             index = self.scene if self.point is None else self.point
             rows = points(design, self.seed, factor, shared, index, n, d, coins).tolist()

@@ -10,8 +10,9 @@ fit none of this (numbers and strings mixed, ragged lists of lists) are kept as 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class _Absent:
 
 ABSENT = _Absent()
 
+_ATOMS = frozenset({float, int, str, bool, type(None), _Absent})
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
@@ -44,6 +47,9 @@ class Column:
 
 def plain(value: Any) -> Any:
     """``value`` with NumPy scalars and arrays, and tuples, as Python numbers and lists."""
+    kind = type(value)
+    if kind in _ATOMS or (kind is list and _ATOMS.issuperset(map(type, value))):
+        return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -58,12 +64,18 @@ def encode(draws: Sequence[Any]) -> Column:
     draws = [plain(value) for value in draws]
     present = [value for value in draws if value is not ABSENT]
     rank, inner = _shape(present)
-    leaves = list(_leaves(present))
+    leaves: list[Any] = present
+    for _ in range(rank or 0):
+        leaves = list(chain.from_iterable(leaves))
     kind = _kind(leaves) if rank is not None else "json"
     if kind == "json" or rank is None:
         texts = np.array(["" if value is ABSENT else json.dumps(value) for value in draws], object)
         return Column("json", texts, None)
     longest = max((len(value) for value in present), default=0) if rank else 0
+    null = type(None) in set(map(type, leaves))
+    whole = len(present) == len(draws) and not null
+    if whole and (rank == 0 or (all(len(value) == longest for value in present) and longest and (rank == 1 or inner))):
+        return Column(kind, np.array(draws, DTYPES[kind]))
     shape = (len(draws), longest, inner)[: rank + 1]
     values = np.full(shape, MISSING[kind], DTYPES[kind])
     lengths = np.full(len(draws), -1, np.int32)
@@ -78,7 +90,7 @@ def encode(draws: Sequence[Any]) -> Column:
             values[n, : len(filled)] = filled
     regular = rank == 0 or longest == 0 or bool((lengths == longest).all())
     regular = regular and bool((lengths >= 0).all())
-    return Column(kind, values, None if regular else lengths, any(leaf is None for leaf in leaves))
+    return Column(kind, values, None if regular else lengths, null)
 
 
 def decode(column: Column, n: int) -> Any:
@@ -99,34 +111,29 @@ def decode(column: Column, n: int) -> Any:
 
 def _shape(present: Sequence[Any]) -> tuple[int | None, int]:
     """The rank 0, 1 or 2 common to all draws and the length of the inner lists; rank None when there is none."""
-    lists = [value for value in present if isinstance(value, list)]
-    if not lists:
+    types = set(map(type, present))
+    if list not in types:
         return 0, 0
-    if len(lists) < len(present):
+    if len(types) > 1:
         return None, 0
-    entries = [entry for value in lists for entry in value]
-    inner = [entry for entry in entries if isinstance(entry, list)]
-    if not inner:
+    entries = list(chain.from_iterable(present))
+    types = set(map(type, entries))
+    if list not in types:
         return 1, 0
-    widths = {len(entry) for entry in inner}
-    if len(inner) < len(entries) or len(widths) > 1 or any(isinstance(e, list) for entry in inner for e in entry):
+    widths = set(map(len, entries)) if len(types) == 1 else set()
+    if len(widths) != 1 or list in set(map(type, chain.from_iterable(entries))):
         return None, 0
     return 2, widths.pop()
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list):
-        for entry in value:
-            yield from _leaves(entry)
-    else:
-        yield value
-
-
 def _kind(leaves: Sequence[Any]) -> str:
     """The kind that holds every leaf without loss, "json" when none does."""
-    null = any(leaf is None for leaf in leaves)
+    types = set(map(type, leaves))
+    null = type(None) in types
+    types.discard(type(None))
+    if types == {float} and not null:
+        return "float"
     values = [leaf for leaf in leaves if leaf is not None]
-    types = {type(value) for value in values}
     if types == {bool}:
         return "bool"
     if types == {int} and all(INT_MISSING < value < 2**63 for value in values):
