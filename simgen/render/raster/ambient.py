@@ -68,9 +68,9 @@ def add_environment(
         x0, y0 = np.int32(u), np.int32(v)
         b[ix(SR + i)] = u - np.float32(x0)
         b[ix(SG + i)] = v - np.float32(y0)
-        upper = np.int32(np.int32(start + np.int32(y0 * row)) + x0)
-        a[ix(TUPPER + i)] = upper
-        a[ix(TLOWER + i)] = np.int32(upper + row)
+        at = np.int32(np.int32(start + np.int32(y0 * row)) + x0)
+        a[ix(TUPPER + i)] = at
+        a[ix(TLOWER + i)] = np.int32(at + row)
     for i in range(n):
         upper, lower = np.uint32(a[ix(TUPPER + i)]), np.uint32(a[ix(TLOWER + i)])
         # All are read before any is written: LLVM then moves them in pairs.

@@ -47,8 +47,8 @@ def shade_image(
         photo is not None, out,
     )  # fmt: skip
     shade(
-        0, seen.total, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz, seen.weight,
-        opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
+        0, seen.total, seen.count, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
+        seen.weight, opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
         residents.texels.pool.data, lights, maps, values, coarse, _DISCS, rotation,
         filtered.harmonics, filtered.reflections, np.float32(filtered.scale), intensity,
         scratch.filled("penumbra", np.float32, 0, penumbra.CHANNELS * block.STRIDE),

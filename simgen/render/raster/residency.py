@@ -100,6 +100,10 @@ class Store:
         """What was stored with a piece."""
         return self._pieces[name][2]
 
+    def annotate(self, name: str, note: Any) -> None:
+        """Store ``note`` with a piece, which is known once it has its place."""
+        self._pieces[name] = (*self._pieces[name][:2], note)
+
     def add(self, name: str, data: NDArray[np.generic], note: Any = None) -> int:
         """Copy flat ``data`` in and return where it starts, evicting what was not used for longest."""
         flat = data.reshape(-1)

@@ -146,15 +146,22 @@ class Residents:
 
     def texture(self, texture: Texture, kind: str) -> NDArray[np.int32]:
         """The table row of a texture packed as ``kind``: "color", "cutout" (colour weighted by alpha) or "data"."""
-        name = f"{kind}:{int(texture.srgb)}:{texture.key}"
-        start = self.texels.find(name)
-        if start is None:
+        name = texture_name(texture, kind)
+        if self.texels.find(name) is None:
             if kind == "data":
                 packed = pack_data(texture.pixels)
             else:
                 packed = pack_color(texture.pixels, texture.srgb, kind == "cutout")
             start = self.texels.add(name, packed)
-        return table_row(start, texture.pixels.shape[1], texture.pixels.shape[0], 0 if kind == "data" else 1)
+            height, width = texture.pixels.shape[:2]
+            self.texels.annotate(name, table_row(start, width, height, 0 if kind == "data" else 1))
+        row: NDArray[np.int32] = self.texels.note(name)
+        return row
+
+
+def texture_name(texture: Texture, kind: str) -> str:
+    """What a texture packed as ``kind`` is known by."""
+    return f"{kind}:{int(texture.srgb)}:{texture.key}"
 
 
 def camera_reals(snapshot: Snapshot) -> NDArray[np.float64]:
@@ -188,12 +195,10 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     """Tables of a snapshot. Raises RenderError for a camera or mesh that cannot be drawn."""
     drawables = snapshot.drawables
     count = len(drawables)
-    draws = np.zeros((max(count, 1), L.DRAW_INTS), np.int32)[:count]
-    reals = np.zeros((count, L.DRAW_REALS), np.float32)
-    scales = np.ones((count, 3))
-    tiles = np.ones(count)
-    bounds = np.zeros((count, 2, 3))
-    extremes = np.zeros((count, DIRECTIONS, 3))
+    # Lists become arrays in one go: element by element, arrays would take most of the time spent here.
+    integers: list[tuple[int, ...]] = []
+    reals: list[tuple[float, ...]] = []
+    facts: list[MeshFacts] = []
     rows: list[NDArray[np.int32]] = []
     known: dict[str, int] = {}
     residents.begin()
@@ -201,45 +206,38 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     def texture(image: Texture | None, kind: str) -> int:
         if image is None:
             return -1
-        name = f"{kind}:{int(image.srgb)}:{image.key}"
+        name = texture_name(image, kind)
         if name not in known:
             known[name] = len(rows)
             rows.append(residents.texture(image, kind))
         return known[name]
 
     vertices = faces = 0
-    for m, d in enumerate(drawables):
-        vertex, face, color, facts = residents.mesh(d.mesh)
-        bounds[m] = facts.bounds
-        extremes[m] = facts.extremes
+    for d in drawables:
+        vertex, face, color, fact = residents.mesh(d.mesh)
+        facts.append(fact)
         material = d.material
-        row = draws[m]
-        row[L.FIRST_IN_POOL], row[L.VERTICES] = vertex, len(d.mesh.vertices)
-        row[L.FACES_IN_POOL], row[L.FACES] = face, len(d.mesh.faces)
-        row[L.FIRST_VERTEX], row[L.FIRST_FACE] = vertices, faces
-        row[L.INSTANCE], row[L.PART], row[L.COLORS_IN_POOL] = d.instance_id, d.part_id, color
-        vertices += len(d.mesh.vertices)
-        faces += len(d.mesh.faces)
-        row[L.PROJECTION] = _projection(d)
-        mapped = row[L.PROJECTION] != 0
-        cutout = material.alpha_cutoff is not None
-        row[L.COLOR_MAP] = texture(material.base_color_map, "cutout" if cutout else "color") if mapped else -1
-        has_alpha = (
-            cutout and mapped and material.base_color_map is not None and material.base_color_map.pixels.shape[2] == 4
-        )
-        row[L.ALPHA_MAP] = texture(material.base_color_map, "data") if has_alpha else -1
-        row[L.ROUGHNESS_MAP] = texture(material.metallic_roughness_map, "data") if mapped else -1
-        row[L.NORMAL_MAP] = texture(material.normal_map, "data") if mapped else -1
-        row[L.CUTOUT] = int(cutout)
+        projection = _projection(d)
+        mapped, cutout = projection != 0, material.alpha_cutoff is not None
+        image = material.base_color_map if mapped else None
+        alpha = image if cutout and image is not None and image.pixels.shape[2] == 4 else None
         mirrored = d.scale[0] * d.scale[1] * d.scale[2] < 0
-        row[L.CULL] = (-1 if mirrored else 1) if facts.closed and not cutout else 0
-        reals[m, L.BASE : L.BASE + 3] = material.base_color[:3]
-        reals[m, L.BASE_ALPHA] = material.base_color[3]
-        reals[m, L.ROUGHNESS], reals[m, L.METALLIC] = material.roughness, material.metallic
-        reals[m, L.EMISSIVE : L.EMISSIVE + 3] = material.emissive
-        reals[m, L.CUTOFF] = material.alpha_cutoff if cutout else 0.0
-        scales[m] = d.scale
-        tiles[m] = d.tile if d.tile > 0 else 1.0
+        row = {
+            L.FIRST_IN_POOL: vertex, L.VERTICES: len(d.mesh.vertices), L.FACES_IN_POOL: face,
+            L.FACES: len(d.mesh.faces), L.FIRST_VERTEX: vertices, L.FIRST_FACE: faces, L.INSTANCE: d.instance_id,
+            L.PART: d.part_id, L.COLORS_IN_POOL: color, L.PROJECTION: projection,
+            L.COLOR_MAP: texture(image, "cutout" if cutout else "color"), L.ALPHA_MAP: texture(alpha, "data"),
+            L.ROUGHNESS_MAP: texture(material.metallic_roughness_map if mapped else None, "data"),
+            L.NORMAL_MAP: texture(material.normal_map if mapped else None, "data"), L.CUTOUT: int(cutout),
+            L.CULL: (-1 if mirrored else 1) if fact.closed and not cutout else 0,
+        }  # fmt: skip
+        integers.append(tuple(row[k] for k in range(L.DRAW_INTS)))
+        cutoff = material.alpha_cutoff or 0.0
+        reals.append((*material.base_color, material.roughness, material.metallic, *material.emissive, cutoff))
+        vertices += row[L.VERTICES]
+        faces += row[L.FACES]
+    scales = np.array([d.scale for d in drawables], np.float64).reshape(count, 3)
+    tiles = np.array([d.tile if d.tile > 0 else 1.0 for d in drawables])
     matrices = np.zeros((count, L.DRAW_MATRICES))
     poses = np.array([d.T_world_obj for d in drawables], np.float64).reshape(-1, 4, 4)
     then = [_neighbour(snapshot, snapshot.next), _neighbour(snapshot, snapshot.previous)]
@@ -251,9 +249,19 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
         np.ascontiguousarray(np.stack([t[1] for t in then])),
         matrices,
     )
-    textures = np.stack(rows) if rows else np.zeros((1, L.TEXTURE_INTS), np.int32)
-    camera = camera_reals(snapshot)
-    return Tables(draws, reals, matrices, scales, tiles, camera, textures, bounds, extremes, vertices, faces)
+    return Tables(
+        draws=np.array(integers, np.int32).reshape(count, L.DRAW_INTS),
+        reals=np.array(reals, np.float32).reshape(count, L.DRAW_REALS),
+        matrices=matrices,
+        scales=scales,
+        tiles=tiles,
+        camera=camera_reals(snapshot),
+        textures=np.array(rows) if rows else np.zeros((1, L.TEXTURE_INTS), np.int32),
+        bounds=np.array([fact.bounds for fact in facts]).reshape(count, 2, 3),
+        extremes=np.array([fact.extremes for fact in facts]).reshape(count, DIRECTIONS, 3),
+        vertex_count=vertices,
+        face_count=faces,
+    )
 
 
 def _projection(drawable: Drawable) -> int:

@@ -18,7 +18,6 @@ from simgen.render.raster.block import (
     FNX,
     FNY,
     FNZ,
-    LANES,
     NOISE,
     NX,
     NY,
@@ -52,6 +51,8 @@ from simgen.render.raster.mathematics import inverse_sqrt
 from simgen.render.raster.penumbra import shadow_block
 
 _1 = np.float32(1.0)
+STRETCH = 64
+"""Fragments that are looked at together for a change of triangle."""
 
 
 @fast
@@ -59,11 +60,11 @@ def _find_runs(first: int, n: int, triangle: Any, a: Any) -> int:
     """List where runs of fragments on the same triangle begin, and ``n``, in RUNS; the number of runs."""
     a[ix(RUNS)] = 0
     runs = 1
-    for group in range(0, n, LANES):
-        begin, end = max(group, 1), min(group + LANES, n)
+    for group in range(0, n, STRETCH):
+        begin, end = max(group, 1), min(group + STRETCH, n)
         changes = np.int32(0)
         for i in range(begin, end):
-            changes |= triangle[ix(first + i)] ^ triangle[ix(first + i - 1)]
+            changes = np.int32(changes | np.int32(triangle[ix(first + i)] ^ triangle[ix(first + i - 1)]))
         if changes == 0:
             continue
         for i in range(begin, end):
@@ -128,13 +129,13 @@ def _load(
 
 
 @fast
-def _add_colors(first: int, n: int, pixel: Any, weight: Any, b: Any, out: Any) -> None:
-    """Add the light that fragments send to the camera, times their weight, to the pixels of the image."""
+def _add_colors(first: int, n: int, rising: bool, pixel: Any, weight: Any, b: Any, out: Any) -> None:
+    """Add the light that fragments send to the camera, times their weight, to the pixels of the image.
+
+    ``rising``: each fragment's pixel comes after that of the one before.
+    """
     begin = np.int64(pixel[ix(first)])
-    jumps = 0
-    for i in range(1, n):
-        jumps |= pixel[ix(first + i)] - pixel[ix(first + i - 1)] - 1
-    if jumps == 0:
+    if rising and pixel[ix(first + n - 1)] - begin == n - 1:
         for i in range(n):
             at, share = 3 * (begin + i), weight[ix(first + i)]
             out[ix(at)] += b[ix(OUT_R + i)] * share
@@ -151,13 +152,14 @@ def _add_colors(first: int, n: int, pixel: Any, weight: Any, b: Any, out: Any) -
 
 @fast
 def shade(
-    start: int, stop: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, weight: Any,
-    opening: Any, owner: Any, draws: Any, reals: Any, planes: Any, camera: Any, textures: Any, texels: Any, lights: Any,
-    maps: Any, shadow: Any, coarse: Any, discs: Any, rotation: Any, harmonics: Any,
-    reflections: Any, scale: Any, intensity: Any, q: Any, b: Any, a: Any, t: Any, out: Any,
+    start: int, stop: int, centres: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any,
+    weight: Any, opening: Any, owner: Any, draws: Any, reals: Any, planes: Any, camera: Any, textures: Any, texels: Any,
+    lights: Any, maps: Any, shadow: Any, coarse: Any, discs: Any, rotation: Any, harmonics: Any, reflections: Any,
+    scale: Any, intensity: Any, q: Any, b: Any, a: Any, t: Any, out: Any,
 ) -> None:  # fmt: skip
     """Shade fragments ``start`` to ``stop`` and add them, times ``weight``, to the colours ``out`` (H * W * 3).
 
+    The first ``centres`` fragments are those at pixel centres, one a pixel, in the order of pixels.
     ``rotation`` (9,) turns camera directions into the frame of the environment map; ``b``, ``a`` and ``t`` are working
     arrays of ``block``'s FLOATS (float32), INTEGERS (int32) and TEXELS (uint32).
     """
@@ -177,5 +179,5 @@ def shade(
                 for i in range(n):
                     b[ix(SEEN + i)] = _1
             add_light(n, lights[k, COLOR], lights[k, COLOR + 1], lights[k, COLOR + 2], b)
-        _add_colors(first, n, pixel, weight, b, out)
+        _add_colors(first, n, first + n <= centres, pixel, weight, b, out)
         first += n

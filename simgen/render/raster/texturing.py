@@ -133,9 +133,9 @@ def _add_samples(begin: int, end: int, k: int, texels: Any, b: Any, a: Any, t: A
         b[ix(TA + i)] = x - np.float32(x0)
         b[ix(TB + i)] = y - np.float32(y0)
         row = np.int32(width + np.int32(2))
-        upper = np.int32(np.int32(a[ix(TSTART + i)] + np.int32(y0 * row)) + x0)
-        a[ix(TUPPER + i)] = upper
-        a[ix(TLOWER + i)] = np.int32(upper + row)
+        at = np.int32(np.int32(a[ix(TSTART + i)] + np.int32(y0 * row)) + x0)
+        a[ix(TUPPER + i)] = at
+        a[ix(TLOWER + i)] = np.int32(at + row)
     for i in range(begin, end):
         upper, lower = np.uint32(a[ix(TUPPER + i)]), np.uint32(a[ix(TLOWER + i)])
         # All are read before any is written: LLVM then moves them in pairs.
@@ -204,7 +204,7 @@ def sample_data(textures: Any, texture: int, texels: Any, u: Any, v: Any, footpr
     x0, y0 = min(np.int64(fx), w - 1), min(np.int64(fy), h - 1)
     x1, y1 = x0 + 1, y0 + 1
     x0, y0 = (x0 + w if x0 < 0 else x0), (y0 + h if y0 < 0 else y0)
-    x1, y1 = (0 if x1 >= w else x1), (0 if y1 >= h else y1)
+    x1, y1 = (np.int64(0) if x1 >= w else x1), (np.int64(0) if y1 >= h else y1)
     p, q = texels[start + y0 * w + x0], texels[start + y0 * w + x1]
     r, s = texels[start + y1 * w + x0], texels[start + y1 * w + x1]
     return _byte(p, q, r, s, 0, fa, fb), _byte(p, q, r, s, 8, fa, fb), _byte(p, q, r, s, 16, fa, fb)
