@@ -15,15 +15,25 @@ from physics_scenes import CAMERA, Shelf, box
 from test_generate_job import assert_same
 
 from simgen import config
+from simgen.assets.library import Library
 from simgen.config import RenderConfig
 from simgen.errors import ConfigError
 from simgen.generate.asked import NOTE
 from simgen.generate.job import render
-from simgen.generate.measures import Labelled, camera_measures, coarse, holds, labelled, possible, scene_measures
-from simgen.generate.pipeline import draw_scene
+from simgen.generate.measures import (
+    Labelled,
+    camera_measures,
+    coarse,
+    drawable,
+    holds,
+    labelled,
+    possible,
+    scene_measures,
+)
+from simgen.generate.pipeline import category_ids, draw_scene
 from simgen.generate.replay import replay
 from simgen.generate.scenes import SceneSource
-from simgen.generate.search import assigned, placements
+from simgen.generate.search import assigned, placements, search, settled
 from simgen.geometry import look_at
 from simgen.randomize.sample import sample, take
 from simgen.render.base import Camera
@@ -294,8 +304,10 @@ def test_the_scene_is_drawn_anew_when_no_camera_will_do(tmp_path: Path) -> None:
     for record in found:
         notes = [frame.draws[NOTE] for frame in record.frames]
         assert all(note["met"] for note in notes)
-        # One camera for each scene was enough to tell.
-        assert all(note["takes"] == record.candidate + 1 for note in notes)
+        # One camera was enough to tell, of the first scene and of those that have four objects.
+        drawn = [sample(made, source.library, 0, record.scene, candidate=k + 1) for k in range(record.candidate)]
+        crowds = sum(one.draws["content"]["shapes.count"] >= 4 for one in drawn)
+        assert all(note["takes"] == 1 + crowds for note in notes)
         assert record.draws["content"]["shapes.count"] >= 4
 
 
@@ -405,3 +417,56 @@ def test_cameras_of_a_rig_are_drawn_together(tmp_path: Path) -> None:
             assert a.draws[NOTE]["takes"] == b.draws[NOTE]["takes"]
             searched += a.draws[NOTE]["takes"] > 1
     assert searched
+
+
+# --- scenes without what is asked for ---------------------------------------------------------------------------------
+
+RARE = (
+    "objects: {shapes: {shares: {torus: 0.03}, count: {low: 3, high: 4}}}\n"
+    "search: {scenes: 2}\n"
+    "targets: {torus: {share: 1, where: {height: [0, 1]}, of: [torus]}}\n"
+)
+
+
+def test_scenes_without_the_category_asked_for_cost_nothing(tmp_path: Path) -> None:
+    """A torus is in one of nine scenes, so that two drawn at random would do for 20 %; sixteen do for 85 %."""
+    made = scene_with(tmp_path, RARE, "scene.cameras.main.views=1")
+    library = Library()
+    ids = category_ids(made, library)
+    simulated: list[int] = []
+
+    def looked(*_: object) -> list:
+        raise AssertionError("nothing that is asked takes an image")
+
+    met = 0
+    for scene in range(20):
+        record, _ = search(made, library, scene, looked, ids)
+        has = any(body.category == "torus" for body in record.bodies)
+        assert record.frames[0].draws[NOTE]["met"] == has
+        met += has
+        simulated.append(record.candidate)
+    assert met >= 13
+    assert max(simulated) >= 2  # beyond what may be simulated
+
+
+def test_what_is_not_drawable_never_comes_about(tmp_path: Path) -> None:
+    made = scene_with(tmp_path, RARE, "scene.cameras.main.views=1")
+    library = Library()
+    asked = [
+        Requirement(where={"height": [0, 1]}, of=["torus"]),
+        Requirement(where={"near_same": [0, 9]}, count=[2, None]),
+        Requirement(where={"near_same": [0, 9]}, of=["cone"]),
+        Requirement(where={"near_any": [0, 9]}, of=["shapes"]),
+        Requirement(where={"height": [0, 1]}, of=["box"], every=True),
+    ]
+    seen: Counter[tuple[int, bool, bool]] = Counter()
+    for scene in range(12):
+        record, simulation = settled(made, library, scene)
+        objects = labelled(record, simulation.states[0], library.asset)
+        measures = scene_measures(record, objects, {"shapes": None})
+        for k, requirement in enumerate(asked):
+            seen[k, drawable(requirement, record), holds(requirement, measures, objects)] += 1
+    assert not any(came and not could for _, could, came in seen)
+    for k in (0, 1, 2):
+        assert seen[k, False, False]
+        assert sum(count for key, count in seen.items() if key[:2] == (k, True))

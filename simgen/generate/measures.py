@@ -118,6 +118,27 @@ def possible(requirement: Requirement, measures: Measures, objects: Labelled) ->
     return bounds(requirement.count or (1, None))[0] <= int((found & chosen).sum())
 
 
+def drawable(requirement: Requirement, record: SceneRecord) -> bool:
+    """Whether a requirement may hold with the objects of ``record``, wherever they come to lie: False is certain."""
+    if requirement.every:
+        return True
+    bodies = [body for body in record.bodies if body.category is not None]
+    kinds = [set(body.category_by_up) or {body.category or ""} for body in bodies]
+    chosen = [
+        k
+        for k, body in enumerate(bodies)
+        if not requirement.of or body.group in requirement.of or not kinds[k].isdisjoint(requirement.of)
+    ]
+    for measure, alike in (("near_same", True), ("near_any", False)):
+        if math.isfinite(bounds(requirement.where.get(measure, (None, None)))[1]):
+            chosen = [
+                k
+                for k in chosen
+                if any(j != k and not (alike and kind.isdisjoint(kinds[k])) for j, kind in enumerate(kinds))
+            ]
+    return bounds(requirement.count or (1, None))[0] <= len(chosen)
+
+
 def coarse(requirement: Requirement, scale: float) -> Requirement:
     """What a requirement asks of an image of ``scale`` times the size, with room for what so few pixels leave open."""
     where = {}

@@ -23,6 +23,7 @@ from simgen.generate.measures import (
     Vector,
     camera_measures,
     coarse,
+    drawable,
     holds,
     image_measures,
     labelled,
@@ -53,7 +54,8 @@ Tables = Callable[[SceneRecord, Simulation, Sequence[int]], list[ObjectTable]]
 """The object tables of the frames at some places of a record."""
 
 _UNSEEN = 8
-"""Cameras drawn for each one that may be looked through: what poses tell costs a twentieth of an id image."""
+"""Cameras drawn for each one that may be looked through: what poses tell costs a twentieth of an id image. And scenes
+drawn for each one that may be simulated."""
 
 _COARSE_SIDE = 160
 """Pixels of the longer side of a coarse image, which is looked at before the whole one."""
@@ -97,8 +99,17 @@ def search(
     together = placements(definition)
     asked = assigned(definition, config.seed, scene)
     tried = [0] * len(together)
+    requirements = [*definition.require.values(), *(definition.targets[name] for name in set(asked) if name)]
     best: _Candidate | None = None
-    for number in range(definition.search.scenes):
+    simulated = 0
+    for number in range(_UNSEEN * definition.search.scenes):
+        if simulated == definition.search.scenes:
+            break
+        if number:
+            drawn = sample(config, library, config.seed, scene, 0, number)
+            if not all(drawable(requirement, drawn) for requirement in requirements):
+                continue  # which objects there are is known without physics
+        simulated += 1
         record, simulation = settled(config, library, scene, number, client)
         if best is not None and _measured(record) == _measured(best.record):
             break  # nothing of it is random

@@ -68,7 +68,8 @@ class Search:
 
     At most ``takes`` placements of a camera are looked at in a scene, and then the scene as a whole is drawn again, at
     most ``scenes`` times in all. Placements that a coarse image rules out count a quarter, those that poses rule out
-    nothing, up to eight times ``takes``. If none will do, the best one stands and counts as unmet.
+    nothing, up to eight times ``takes``; nor do scenes that lack the objects asked for, up to eight times ``scenes``.
+    If none will do, the best one stands and counts as unmet.
     """
 
     takes: int = number(16, low=1, high=10_000)
