@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from raster_scenes import box, camera, draw, image_mask, moved, pose, quad, snapshot, sphere, triangles
 
+from simgen.assets.asset import Material
 from simgen.errors import RenderError
 from simgen.geometry import inverse, look_at, rotation_from_quaternion
 from simgen.render.base import Camera, Neighbour
@@ -102,6 +103,22 @@ def test_shared_edges_leave_no_holes_and_no_double_hits(renderer):
     assert (hits == outline).all()
     # No hole inside: each row of the outline of a convex shape is one run.
     assert (np.abs(np.diff(outline.astype(int), axis=1, prepend=0, append=0)).sum(1) <= 2).all()
+
+
+def test_triangles_drawn_together_cover_what_each_covers_alone(renderer):
+    # Cut-outs are drawn one by one; these are opaque all over, so that nothing but the way of drawing differs.
+    rng = np.random.default_rng(4)
+    size = rng.choice([0.002, 0.01, 0.05, 0.2], (300, 1, 1))
+    points = rng.uniform(-1, 1, (300, 1, 3)) + size * rng.normal(size=(300, 3, 3))
+    mesh = triangles("soup", points.reshape(-1, 3), np.arange(900))
+    together = render(renderer, snapshot([draw(mesh)]))
+    alone = render(renderer, snapshot([draw(mesh, material=Material(alpha_cutoff=0.5))]))
+    assert 0.2 < (together["instance"] == 1).mean() < 0.99
+    np.testing.assert_array_equal(together["instance"], alone["instance"])
+    np.testing.assert_allclose(together["depth"], alone["depth"], rtol=1e-6)
+    (a,), (b,) = (renderer.silhouettes(snapshot([draw(mesh, material=m)])) for m in (None, Material(alpha_cutoff=0.5)))
+    assert (a.px_full, a.bbox_full) == (b.px_full, b.bbox_full)
+    np.testing.assert_array_equal(a.mask, b.mask)
 
 
 def test_edges_through_pixel_centres_belong_to_one_triangle(renderer):

@@ -115,7 +115,7 @@ def add_fragments(
     """
     share = _1 / np.float32(len(offsets))
     first = count
-    at = -1
+    at: Any = -1
     for c in range(candidates):
         main = np.int64(main_of[ix(c)])
         i = np.int64(pixel_of[ix(c)])

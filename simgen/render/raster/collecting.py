@@ -17,7 +17,7 @@ from simgen.render.raster.visibility import EMPTY, key_triangle, key_w
 @strict
 def _list_events(words: Any, events: Any, count: int, at: Any) -> int:
     """The places below ``count`` where ``events`` is not 0, in order, into ``at``; how many there are."""
-    n = 0
+    n: Any = 0
     for k in range((count + 7) // 8):
         # Long stretches see one triangle with all samples; elsewhere there is no telling, and no branch.
         if words[ix(k)] != 0:
@@ -47,7 +47,9 @@ def collect(
     events = np.zeros((width // 8 + 1) * 8, np.uint8)
     words = events.view(np.uint64)
     at = np.zeros(width + 9, np.int32)
-    fragments, seen, others = 0, 0, 0
+    fragments: Any = 0
+    seen: Any = 0
+    others = 0
     for y in range(height):
         row = y * width
         for s in range(1, samples):
@@ -84,7 +86,7 @@ def collect(
             length = np.int64(at[ix(e + 1)]) - first
             centre = keys[ix(row + first)]
             # No helper function: it would count references to its arrays, which takes longer than all else here.
-            number = -1
+            number: Any = -1
             t = key_triangle(centre)
             if t != np.uint32(EMPTY):
                 number = np.int64(remap[ix(t)])
@@ -108,13 +110,13 @@ def collect(
                 for i in range(WIDTH):
                     triangle[ix(to + i)] = number
                 if empty != 0:
-                    x = first + k
+                    column = first + k
                     for i in range(WIDTH):
-                        pixel[ix(to + i)] = row + x + i
-                        px[ix(to + i)] = np.float32(x + i)
+                        pixel[ix(to + i)] = row + column + i
+                        px[ix(to + i)] = np.float32(column + i)
                         py[ix(to + i)] = np.float32(y)
                         weight[ix(to + i)] = np.float32(1.0)
-                        w[ix(to + i)] = key_w(keys[ix(row + x + i)])
+                        w[ix(to + i)] = key_w(keys[ix(row + column + i)])
             fragments += length
     for k in range(others):
         t = np.uint32(number_of[ix(k)])

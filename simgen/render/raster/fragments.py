@@ -109,7 +109,7 @@ def find(
     if several:
         distinct = keep_distinct(candidates, *others, keys, pixels, samples, width, triangle, owner, planes)
         total = add_fragments(
-            distinct, *others, keys, pixels, samples, width, owner, planes, count, limit,
+            distinct, *others, keys, pixels, samples, width, owner, planes, count, limit - WIDTH,
             pixel, triangle, px, py, w, weight, background,
         )  # fmt: skip
     nx, ny, nz = get("nx", np.float32, limit), get("ny", np.float32, limit), get("nz", np.float32, limit)

@@ -29,18 +29,21 @@ _A, _B, _C, _U, _V = (k * _STRIDE for k in range(5))  # results and the place in
 
 
 @strict
-def _end_of_run(k: int, stop: int, triangle: Any, owner: Any) -> int:
-    """Where the run of fragments of one drawable that starts at ``k`` ends, at most ``stop``."""
-    last = triangle[ix(k)]
+def _find_runs(first: int, n: int, triangle: Any, owner: Any, ends: Any, owners: Any) -> int:
+    """Where in a block the runs of fragments of one drawable end, and of which; how many there are."""
+    runs = 0
+    last = triangle[ix(first)]
     m = owner[ix(last)]
-    k += 1
-    while k < stop:
-        if triangle[ix(k)] != last:
-            last = triangle[ix(k)]
-            if owner[ix(last)] != m:
-                break
-        k += 1
-    return k
+    for k in range(1, n):
+        t = triangle[ix(first + k)]
+        if t != last:
+            last = t
+            if owner[ix(t)] != m:
+                ends[ix(runs)], owners[ix(runs)] = k, m
+                runs += 1
+                m = owner[ix(t)]
+    ends[ix(runs)], owners[ix(runs)] = n, m
+    return runs + 1
 
 
 @strict
@@ -78,18 +81,35 @@ def _write_2(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
 
 
 @strict
-def _write_ids(
-    first: int, n: int, pixel: Any, triangle: Any, owner: Any, draws: Any, wanted: bool, column: int, out: Any
-) -> None:
-    if not wanted:
+def _write_1(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
+    """The values at _A of a block to its pixels."""
+    start = np.int64(pixel[ix(first)])
+    if np.int64(pixel[ix(first + n - 1)]) - start == n - 1:
+        for k in range(n):
+            out[ix(start + k)] = b[ix(_A + k)]
         return
-    last = np.int32(-1)
-    value = np.uint16(0)
-    for k in range(first, first + n):
-        if triangle[ix(k)] != last:
-            last = triangle[ix(k)]
-            value = np.uint16(draws[owner[ix(last)], column])
-        out[ix(pixel[ix(k)])] = value
+    for k in range(n):
+        out[ix(pixel[ix(first + k)])] = b[ix(_A + k)]
+
+
+@strict
+def _write_ids(
+    first: int, n: int, pixel: Any, runs: int, ends: Any, owners: Any, draws: Any, column: int, out: Any
+) -> None:
+    """Ids of the drawables of a block to its pixels."""
+    start = np.int64(pixel[ix(first)])
+    together = np.int64(pixel[ix(first + n - 1)]) - start == n - 1
+    i: Any = 0
+    for run in range(runs):
+        value = np.uint16(draws[owners[ix(run)], column])
+        end = np.int64(ends[ix(run)])
+        if together:
+            for k in range(i, end):
+                out[ix(start + k)] = value
+        else:
+            for k in range(i, end):
+                out[ix(pixel[ix(first + k)])] = value
+        i = end
 
 
 @strict
@@ -112,12 +132,12 @@ def _find_points(first: int, n: int, px: Any, py: Any, w: Any, camera: Any, p: A
 
 
 @strict
-def _find_object_coords(first: int, n: int, triangle: Any, owner: Any, matrices: Any, p: Any, b: Any) -> None:
+def _find_object_coords(runs: int, ends: Any, owners: Any, matrices: Any, p: Any, b: Any) -> None:
     """Coordinates of a block in the frames of its objects."""
-    i = 0
-    while i < n:
-        end = _end_of_run(first + i, first + n, triangle, owner) - first
-        a = matrices[owner[triangle[first + i]], OBJ_CAM : OBJ_CAM + 12]
+    i: Any = 0
+    for run in range(runs):
+        end = np.int64(ends[ix(run)])
+        a = matrices[owners[ix(run)], OBJ_CAM : OBJ_CAM + 12]
         a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
         a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
         for k in range(i, end):
@@ -129,15 +149,13 @@ def _find_object_coords(first: int, n: int, triangle: Any, owner: Any, matrices:
 
 
 @strict
-def _find_flow(
-    first: int, n: int, triangle: Any, owner: Any, matrices: Any, column: int, camera: Any, p: Any, b: Any
-) -> None:
+def _find_flow(runs: int, ends: Any, owners: Any, matrices: Any, column: int, camera: Any, p: Any, b: Any) -> None:
     """Motion of a block in pixels; 0 where the surface point is not in front of the camera at that time."""
     fx, fy, cx, cy, skew = camera[FX], camera[FY], camera[CX], camera[CY], camera[SKEW]
-    i = 0
-    while i < n:
-        end = _end_of_run(first + i, first + n, triangle, owner) - first
-        a = matrices[owner[triangle[first + i]], column : column + 12]
+    i: Any = 0
+    for run in range(runs):
+        end = np.int64(ends[ix(run)])
+        a = matrices[owners[ix(run)], column : column + 12]
         a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
         a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
         for k in range(i, end):
@@ -171,10 +189,14 @@ def write_labels(
     """
     p = np.empty(3 * _STRIDE)
     b = np.empty(5 * _STRIDE, np.float32)
+    ends, owners = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32)
     for first in range(0, count, BLOCK):
         n = min(BLOCK, count - first)
-        _write_ids(first, n, pixel, triangle, owner, draws, wanted & IDS != 0, INSTANCE, instance)
-        _write_ids(first, n, pixel, triangle, owner, draws, wanted & PARTS != 0, PART, part)
+        runs = _find_runs(first, n, triangle, owner, ends, owners)
+        if wanted & IDS:
+            _write_ids(first, n, pixel, runs, ends, owners, draws, INSTANCE, instance)
+        if wanted & PARTS:
+            _write_ids(first, n, pixel, runs, ends, owners, draws, PART, part)
         if wanted & NORMALS:
             for k in range(n):
                 b[ix(_A + k)] = nx[ix(first + k)]
@@ -188,13 +210,14 @@ def write_labels(
         _find_points(first, n, px, py, w, camera, p, b)
         if wanted & DEPTH:
             for k in range(n):
-                depth[ix(pixel[ix(first + k)])] = np.float32(p[ix(_Z + k)])
+                b[ix(_A + k)] = np.float32(p[ix(_Z + k)])
+            _write_1(first, n, pixel, b, depth)
         if wanted & COORDS:
-            _find_object_coords(first, n, triangle, owner, matrices, p, b)
+            _find_object_coords(runs, ends, owners, matrices, p, b)
             _write_3(first, n, pixel, b, coords)
         if wanted & FORWARD:
-            _find_flow(first, n, triangle, owner, matrices, NEXT_CAM, camera, p, b)
+            _find_flow(runs, ends, owners, matrices, NEXT_CAM, camera, p, b)
             _write_2(first, n, pixel, b, forward)
         if wanted & BACKWARD:
-            _find_flow(first, n, triangle, owner, matrices, PREVIOUS_CAM, camera, p, b)
+            _find_flow(runs, ends, owners, matrices, PREVIOUS_CAM, camera, p, b)
             _write_2(first, n, pixel, b, backward)

@@ -18,6 +18,7 @@ from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.jit import is_cached
 from simgen.render.raster.labels import write_labels
 from simgen.render.raster.lighting import shade_image
+from simgen.render.raster.outputs import Outputs
 from simgen.render.raster.scene import Residents
 from simgen.render.raster.scratch import Scratch
 from simgen.render.raster.shading import shade
@@ -65,17 +66,19 @@ class RasterRenderer:
         self._residents = Residents(memory_limit * 7 // 8)
         self._environments = Environments(memory_limit // 8)
         self._scratch = Scratch()
+        self._outputs = Outputs()
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory held from image to image: what is resident, and working memory."""
-        return self._residents.nbytes + self._environments.nbytes + self._scratch.nbytes
+        return self._residents.nbytes + self._environments.nbytes + self._scratch.nbytes + self._outputs.nbytes
 
     def close(self) -> None:
         """Free what is resident; the renderer can be used again."""
         self._residents.clear()
         self._environments.clear()
         self._scratch.clear()
+        self._outputs.clear()
 
     def render(self, snapshots: Sequence[Snapshot], passes: Sequence[str]) -> Buffers:
         """Compute ``passes`` of all ``snapshots``, as ``simgen.render.base.Renderer`` says.
@@ -90,13 +93,15 @@ class RasterRenderer:
         if len(sizes) > 1:
             raise RenderError(f"the images of one batch must have one size (height, width), not {sorted(sizes)}")
         height, width = sizes.pop() if sizes else (0, 0)
-        images: dict[str, NDArray[Any]] = {
-            name: np.empty(
-                (len(snapshots), height, width, *_CHANNELS.get(name, ())),
-                np.uint16 if name in ("instance", "part") else np.float32,
-            )
-            for name in dict.fromkeys(passes)
-        }
+        images = self._outputs.arrays(
+            {
+                name: (
+                    (len(snapshots), height, width, *_CHANNELS.get(name, ())),
+                    np.uint16 if name in ("instance", "part") else np.float32,
+                )
+                for name in passes
+            }
+        )
         for k, snapshot in enumerate(snapshots):
             self._render_one(snapshot, {name: image[k].reshape(-1) for name, image in images.items()})
         return Buffers(images)

@@ -186,7 +186,7 @@ def draw_waiting(
             q[ix(_XM + i)] = q[ix(_U1 + i)] - ox
             q[ix(_YM + i)] = q[ix(_V1 + i)] - oy
             q[ix(_OFFSET + i)] = q[ix(_C + i)] + q[ix(_A + i)] * ox + q[ix(_B + i)] * oy
-        most = 0
+        most: Any = 0
         for i in range(lanes):
             most = max(most, np.int64(q[ix(_BOTTOM + i)] - q[ix(_TOP + i)]))
         for r in range(most):

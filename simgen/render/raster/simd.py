@@ -29,8 +29,7 @@ def _spread(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(first, nothing, ir.Constant(_vector(_I32), [0] * WIDTH))
 
 
-@intrinsic
-def raise_keys(
+def _raise_keys(
     typingctx: Any, keys: Any, at: Any, count: Any, a: Any, x: Any, row: Any, low: Any, high: Any, below: Any
 ) -> Any:
     """Raise ``keys[at]`` and the next to the keys of a triangle there: the first ``count`` of eight, all if more.
@@ -59,3 +58,7 @@ def raise_keys(
         return context.get_dummy_value()
 
     return signature, generate
+
+
+raise_keys: Any = intrinsic(_raise_keys)
+"""``_raise_keys``, as kernels call it: without the typing context."""
