@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from simgen.bench import measure
+from simgen.bench.job import _STAGES, stages, views_per_scene
 from simgen.bench.peers import run
 from simgen.bench.peers.run import PEERS, peers
 from simgen.bench.reference import reference_snapshots
 from simgen.cli.main import main
+from simgen.config import load
 from simgen.errors import ConfigError
 from simgen.render import create
 
@@ -119,3 +121,32 @@ def test_a_missing_interpreter_and_an_empty_picture_are_told(tmp_path: Path) -> 
         "tell('none', '1', 'nothing', Stage(sys.argv[1]), lambda view: numpy.zeros((24, 32, 3)))"
     )
     assert "empty picture" in run._ask(sys.executable, (str(blank),), str(tmp_path))
+
+
+def test_one_view_of_a_scene_is_timed_beside_several() -> None:
+    config = load("tabletop", ["scene.cameras.main.views=3"])
+    single, several = views_per_scene(config)
+    assert (single.scene.views, several.scene.views) == (1, 3)
+    assert single.scene.objects == several.scene.objects
+    assert [each.scene.views for each in views_per_scene(single)] == [1]
+
+
+def test_stages_of_the_job_explain_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simgen.bench.job.settle_in", lambda: None)
+    row = stages(load("shapes", ["image.width=64", "image.height=48", "passes=[rgb,depth]"]), 2)
+    for stage in (
+        "sample",
+        "json",
+        "simulate",
+        "resolve",
+        "render",
+        "silhouettes",
+        "label",
+        "sense",
+        "write",
+        "commit",
+    ):
+        assert row[stage] > 0, stage
+    named = sum(row[stage] for stage in _STAGES)
+    assert named + row["other"] == pytest.approx(row["total"], abs=0.05)
+    assert 0 <= row["other"] < 0.5 * row["total"]

@@ -90,30 +90,36 @@ def face(name: str) -> NDArray[np.uint8]:
     shape, _, symbol = kind(name).partition("-")
     border, field, ink = _COLORS[shape][int(name.rpartition("_")[2])]
     axis = (np.arange(SIDE * SAMPLES) + 0.5) / (SIDE * SAMPLES / 2) - 1
-    x, y = np.meshgrid(axis, -axis)
+    x, y = axis[None], -axis[:, None]
     corners, angle, distance, middle = _OUTLINES[shape]
     whole = _polygon(x, y - middle, corners, angle, 0.98 * distance)
     inner = _polygon(x, y - middle, corners, angle, 0.98 * distance * _BORDER.get(shape, 0.92))
     size = _SYMBOL_SIZE.get(shape, 1.0)
     drawn = _symbol(symbol, x / size, (y - middle) / size) & inner
-    colors = np.where(drawn[..., None], ink, np.where(inner[..., None], field, border))
-    covered = whole.reshape(SIDE, SAMPLES, SIDE, SAMPLES).sum((1, 3))
-    total = (colors * whole[..., None]).reshape(SIDE, SAMPLES, SIDE, SAMPLES, 3).sum((1, 3))
+    covered, filled, inked = (_samples(mask & whole) for mask in (whole, inner, drawn))
+    shares = ((covered - filled, border), (filled - inked, field), (inked, ink))
+    total = np.sum([count[..., None] * np.array(color) for count, color in shares], axis=0)
     rgb = total / np.maximum(covered, 1)[..., None]
     alpha = covered * (255 / SAMPLES**2)
     return np.ascontiguousarray(np.concatenate([rgb, alpha[..., None]], axis=2) + 0.5).astype(np.uint8)
 
 
+def _samples(mask: Mask) -> NDArray[np.int64]:
+    """How many samples of each pixel (SIDE, SIDE) are in ``mask``."""
+    parts = [mask[i::SAMPLES, j::SAMPLES] for i in range(SAMPLES) for j in range(SAMPLES)]
+    return np.asarray(np.stack(parts).sum(axis=0, dtype=np.uint8), np.int64)
+
+
 def _polygon(x: NDArray[np.float64], y: NDArray[np.float64], corners: int, angle: float, distance: float) -> Mask:
     """Inside a regular polygon whose sides are ``distance`` from its middle."""
-    inside = np.ones(x.shape, np.bool_)
+    inside = np.ones(np.broadcast_shapes(x.shape, y.shape), np.bool_)
     for k in range(corners):
         a = angle + (k + 0.5) * 2 * math.pi / corners
         inside &= x * math.cos(a) + y * math.sin(a) <= distance
     return inside
 
 
-def _symbol(symbol: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> Mask:
+def _symbol(symbol: str, x: NDArray[np.floating], y: NDArray[np.floating]) -> Mask:
     if symbol == "bar":
         return (np.abs(x) <= 0.42) & (np.abs(y) <= 0.13)
     if symbol == "cross":
@@ -122,7 +128,7 @@ def _symbol(symbol: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> Mask
     if symbol == "dots":
         return (np.abs(x) - 0.26) ** 2 + y**2 <= 0.15**2
     if symbol == "plain":
-        return np.zeros(x.shape, np.bool_)
+        return np.zeros(np.broadcast_shapes(x.shape, y.shape), np.bool_)
     along, across = {"up": (y, x), "left": (-x, y), "right": (x, y)}[symbol]
     shaft = (np.abs(across) <= 0.11) & (np.abs(along + 0.15) <= 0.45)
     head = (along >= 0.1) & (np.abs(across) + 0.8 * (along - 0.1) <= 0.4)

@@ -7,6 +7,7 @@ import pstats
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,53 @@ from simgen import __version__
 from simgen.config import RenderConfig, frames_per_scene
 from simgen.generate.job import Progress, render
 from simgen.generate.scenes import SceneSource
+from simgen.processes import settle_in
 from simgen.render import NAMES
 from simgen.shards.writer import Options, Origin, ShardWriter
 
 _STAGES = {
     "sample": ("sample.py", "sample"),
+    "json": ("search.py", "_stored_form"),
     "simulate": ("simulate.py", "simulate"),
     "resolve": ("snapshot.py", "resolve"),
     "snapshot": ("snapshot.py", "snapshot"),
     "render": ("renderer.py", "render"),
     "silhouettes": ("renderer.py", "silhouettes"),
+    "lens": ("camera.py", "see"),
     "label": ("label.py", "label"),
+    "semantic": ("label.py", "semantic"),
     "sense": ("color.py", "sense"),
+    "traces": ("writer.py", "add_scene"),
     "write": ("writer.py", "add"),
     "commit": ("writer.py", "finish"),
 }
-"""Stage -> file and function whose cumulative time it is."""
+"""Stage -> file and function whose cumulative time it is; none is called by another."""
+
+
+def views_per_scene(config: RenderConfig) -> list[RenderConfig]:
+    """``config``, and before it the same with one view of each camera, when it has more.
+
+    The views of a scene share what it takes to sample, to simulate and to look up.
+    """
+    cameras = config.scene.cameras
+    if all(camera.views == 1 for camera in cameras.values()):
+        return [config]
+    single = {name: replace(camera, views=1) for name, camera in cameras.items()}
+    return [replace(config, scene=replace(config.scene, cameras=single)), config]
 
 
 def stages(config: RenderConfig, frames: int) -> dict[str, Any]:
-    """Milliseconds a frame of each stage in one process, from a profile of the real loop with everything warm."""
+    """Milliseconds a frame of each stage in one process, from a profile of the real loop with everything warm.
+
+    The process is set up as a worker is.
+    """
     source = SceneSource(config)
+    settle_in()
     scenes = range(1, 1 + max(2, -(-frames // frames_per_scene(config))))
     try:
         with tempfile.TemporaryDirectory() as folder:
             _write(config, source, [0], Path(folder) / "warm.h5")
-            profile = cProfile.Profile()
+            profile = cProfile.Profile(builtins=False)  # or what calls many small functions would seem slow
             start = time.perf_counter()
             profile.enable()
             count = _write(config, source, scenes, Path(folder) / "timed.h5")
@@ -48,7 +70,8 @@ def stages(config: RenderConfig, frames: int) -> dict[str, Any]:
     finally:
         source.close()
     seconds = _cumulative(profile)
-    row: dict[str, Any] = {"size": f"{config.image.width}x{config.image.height}", "frames": count}
+    row: dict[str, Any] = {"size": f"{config.image.width}x{config.image.height}"}
+    row |= {"views": config.scene.views, "frames": count}
     row |= {stage: round(1000 * seconds.get(where, 0.0) / count, 2) for stage, where in _STAGES.items()}
     row["other"] = round(1000 * total / count - sum(row[stage] for stage in _STAGES), 2)
     row["total"] = round(1000 * total / count, 2)
@@ -97,6 +120,7 @@ def end_to_end(config: RenderConfig, most: int, frames: int) -> list[dict[str, A
                     "renderer": name,
                     "size": f"{config.image.width}x{config.image.height}",
                     "passes": manifest.passes,
+                    "views": config.scene.views,
                     "workers": workers,
                     "frames": manifest.frames,
                     "frames_per_second": round(rates[-1], 2),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from simgen import __version__
-from simgen.bench.job import end_to_end, stages
+from simgen.bench.job import end_to_end, stages, views_per_scene
 from simgen.bench.peers.run import peers
 from simgen.bench.renderers import cost_curves, ratios, renderer_only
 from simgen.bench.sensors import effects
@@ -70,8 +70,9 @@ def measure(
                 rows = device_batches(width, height, used, seconds=1.0 if quick else 3.0)
                 result.setdefault("on_device", []).extend(rows)
         if "job" in parts:
-            result.setdefault("stages_ms_per_frame", []).append(stages(config, frames))
-            result.setdefault("end_to_end", []).extend(end_to_end(config, most, frames))
+            for each in views_per_scene(config):
+                result.setdefault("stages_ms_per_frame", []).append(stages(each, frames))
+                result.setdefault("end_to_end", []).extend(end_to_end(each, most, frames))
         if "sensors" in parts:
             result.setdefault("sensors_ms_per_frame", []).append(effects(width, height))
         if "costs" in parts:

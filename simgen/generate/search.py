@@ -73,12 +73,16 @@ def settled(
     ``simulate``.
     """
     for attempt in range(config.attempts + 1):
-        # Through JSON and back, so that what is simulated is exactly what is stored and replayed.
-        record = from_json(to_json(sample(config, library, config.seed, scene, attempt, candidate)))
+        record = _stored_form(sample(config, library, config.seed, scene, attempt, candidate))
         simulation = simulate(record, library, client)
         if simulation.settled:
             break
     return record, simulation
+
+
+def _stored_form(record: SceneRecord) -> SceneRecord:
+    """``record`` through JSON and back, so that what is simulated is exactly what is stored and replayed."""
+    return from_json(to_json(record))
 
 
 def search(
@@ -126,7 +130,7 @@ def search(
     takes = [placed.take for view in range(definition.views) for placed in best.placed if view in placed.views]
     if any(takes):
         drawn = sample(config, library, config.seed, scene, record.attempt, record.candidate, takes)
-        record = from_json(to_json(drawn))
+        record = _stored_form(drawn)
         simulation = simulate(record, library, client)  # its traces follow the cameras
     return _noted(record, asked, best.placed, tried, bool(definition.require)), simulation
 
