@@ -67,7 +67,7 @@ def _same(p: int, q: int, x: Any, y: Any, w: Any, owner: Any, planes: Any) -> bo
 @fast
 def keep_distinct(
     candidates: int, main_of: Any, pixel_of: Any, sample_of: Any, number_of: Any, keys: Any, stride: int, offsets: Any,
-    width: int, triangle: Any, owner: Any, planes: Any,
+    triangle: Any, px: Any, py: Any, owner: Any, planes: Any,
 ) -> int:  # fmt: skip
     """Drop the candidates that see the surface at the centre, though another triangle of it; how many are left."""
     left = 0
@@ -85,8 +85,8 @@ def keep_distinct(
                 + planes[ix(a + FACE_N + 1)] * planes[ix(b + FACE_N + 1)]
                 + planes[ix(a + FACE_N + 2)] * planes[ix(b + FACE_N + 2)]
             )
-            x = np.float32(i % width) + np.float32(offsets[s, 0])
-            y = np.float32(i // width) + np.float32(offsets[s, 1])
+            x = px[ix(main)] + np.float32(offsets[s, 0])
+            y = py[ix(main)] + np.float32(offsets[s, 1])
             w = key_w(keys[ix(s * stride + i)])
             expected = (
                 planes[ix(a + PLANE_W)]

@@ -107,7 +107,7 @@ def find(
     )  # fmt: skip
     total = count
     if several:
-        distinct = keep_distinct(candidates, *others, keys, pixels, samples, width, triangle, owner, planes)
+        distinct = keep_distinct(candidates, *others, keys, pixels, samples, triangle, px, py, owner, planes)
         total = add_fragments(
             distinct, *others, keys, pixels, samples, width, owner, planes, count, limit - WIDTH,
             pixel, triangle, px, py, w, weight, background,
