@@ -12,7 +12,7 @@ from simgen.render.cuda.lighting import INTENSITY, add_environment, add_light, a
 from simgen.render.cuda.materials import load_material, load_surface
 from simgen.render.cuda.occlusion import sky_seen
 from simgen.render.cuda.points import EG, OPEN, OUT_B, OUT_G, OUT_R, SEEN, VALUES
-from simgen.render.cuda.shadow import light_seen
+from simgen.render.cuda.shadow import faces_light, light_seen
 from simgen.render.cuda.surface import interpolate_normal, key_triangle, key_w
 from simgen.render.raster import antialias, mathematics
 from simgen.render.raster import layout as L  # noqa: N812
@@ -112,7 +112,9 @@ def shade_surface(
         aim(light, f)
         f[SEEN] = _1
         row = np.int64(light[SHADOW])
-        if row >= 0 and f[EG] > _0:
+        if row >= 0 and not faces_light(light, nx, ny, nz, f):
+            f[SEEN] = _0
+        elif row >= 0 and f[EG] > _0:
             f[SEEN] = light_seen(maps[row], map_starts[row], tile_starts[row], shadow, coarse, discs, f)
         add_light(light[COLOR], light[COLOR + 1], light[COLOR + 2], f)
 

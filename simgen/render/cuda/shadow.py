@@ -2,7 +2,7 @@
 
 Maps are fitted on the host (``simgen.render.raster.lighting.fit_shadows``); formulas are those of
 ``simgen.render.raster.shadow`` and ``penumbra``, except that every fragment is filtered by itself where the CPU takes
-over the result of two neighbours that agree.
+over the results of four neighbours that agree.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import numpy as np
 from numba import float32, int64
 
 from simgen.render.cuda.device import cuda, device, kernel
-from simgen.render.cuda.points import EG, FNX, FNY, FNZ, NOISE, X, Y, Z
+from simgen.render.cuda.points import FNX, FNY, FNZ, NOISE, X, Y, Z
 from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH
 from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_VERTEX, PLACED
+from simgen.render.raster.lights import DIRECTIONAL, HALF_X, HALF_Y, KIND, POSITION, TRAVEL
 from simgen.render.raster.penumbra import FILTER_TAPS, SEARCH_TAPS
 from simgen.render.raster.shadow import (
     COARSE,
+    CONE,
     PERSPECTIVE,
     REACH,
     SCALE_X,
@@ -26,6 +28,8 @@ from simgen.render.raster.shadow import (
     SHIFT_X,
     SHIFT_Y,
     SIDE,
+    SLOPE_X,
+    SLOPE_Y,
     SPREAD,
     TILE,
     WIDEST,
@@ -223,17 +227,20 @@ def draw_caster_tiles(
 
 @kernel
 def coarsen(maps: Any, starts: Any, tile_starts: Any, values: Any, rough: Any, count: int) -> None:
-    """A thread per tile: the greatest value in it (first half of ``rough``) and the least (second)."""
+    """A thread per tile: the greatest value over the ground in it (first half of ``rough``) and the least (second)."""
     i = cuda.grid(1)
     if i < count:
         k = find_row(tile_starts, i)
         side = int(maps[k, SIDE])
         tile, tiles = i - tile_starts[k], side // TILE
-        start = starts[k] + (tile // tiles) * TILE * side + (tile % tiles) * TILE
-        most = least = values[start]
+        top, left = (tile // tiles) * TILE, (tile % tiles) * TILE
+        start = starts[k] + top * side + left
+        slope_x, slope_y = maps[k, SLOPE_X], maps[k, SLOPE_Y]
+        most = least = values[start] - slope_x * np.float32(left) - slope_y * np.float32(top)
         for y in range(TILE):
             for x in range(TILE):
-                value = values[start + y * side + x]
+                ground = slope_x * np.float32(left + x) + slope_y * np.float32(top + y)
+                value = values[start + y * side + x] - ground
                 most, least = max(most, value), min(least, value)
         rough[i] = most
         rough[count + i] = least
@@ -310,8 +317,20 @@ def _tent(u: Any, v: Any, value: Any, du: Any, dv: Any, start: int, side: int, s
 
 
 @device
+def faces_light(light: Any, nx: Any, ny: Any, nz: Any, f: Any) -> bool:
+    """Whether the smooth surface with normal (nx, ny, nz) at the fragment ``f`` faces a part of a light."""
+    near = _0 if light[KIND] == DIRECTIONAL else _1
+    size, facing = _0, _0
+    for k in range(3):
+        size += abs(light[HALF_X + k]) + abs(light[HALF_Y + k])
+        n = nx if k == 0 else (ny if k == 1 else nz)
+        facing += n * ((light[POSITION + k] if near > _0 else -light[TRAVEL + k]) - near * f[X + k])
+    return facing + size > _0
+
+
+@device
 def light_seen(light: Any, start: int, tile_start: int, shadow: Any, coarse: Any, discs: Any, f: Any) -> Any:
-    """Share of a light, from 0 to 1, that the fragment ``f`` sees; 1 outside the map.
+    """Share of a light, from 0 to 1, that the fragment ``f``, which faces it, sees; 1 outside the map.
 
     ``light`` is the row of the map, whose texels begin at ``start``; ``tile_start`` counts the tiles before it.
     """
@@ -334,32 +353,29 @@ def light_seen(light: Any, start: int, tile_start: int, shadow: Any, coarse: Any
     inside = min(min(tu, tv), min(last + _1 - tu, last + _1 - tv))
     if perspective:
         inside = min(inside, lz - np.float32(1e-3))
-    if not (min(inside, f[EG]) > _0):
+    if not (inside > _0):
         return _1
     # The bias is a part of a texel's depth.
     metre = inverse * inverse if perspective else _1
     texel = (lz if perspective else _1) / smaller
     bias = (texel * _HALF + np.float32(2e-4)) * metre
+    height = depth - light[SLOPE_X] * u - light[SLOPE_Y] * v + bias
     size = tiles * tiles
     at = COARSE * tile_start + np.int64(min(max(tu, _0), last)) + np.int64(min(max(tv, _0), last)) * tiles
-    reach = light[SPREAD] * larger
+    cone = light[CONE]
     nearest = coarse[at]
-    if depth >= nearest:
+    if height >= nearest:
         return _1
     # The lamp seen past the nearest blocker there may be bounds the penumbra; a narrow one need not look far.
-    wide = reach * (nearest - depth)
-    if wide <= _FAR:
+    if cone * (nearest - height) <= _FAR:
         nearest, dark = coarse[at + size], coarse[at + 2 * size]
-        if depth >= nearest:
-            return _1
-        wide = reach * (nearest - depth)
-        if wide <= _NEAR:
+        if cone * (nearest - height) <= _NEAR:
             nearest, dark = coarse[at + 3 * size], coarse[at + 4 * size]
-            if depth >= nearest:
-                return _1
-            wide = reach * (nearest - depth)
-        if depth + bias < dark:
+        if height >= nearest:
+            return _1
+        if height < dark:
             return _0
+    wide = cone * (nearest - height)
     nx, ny, nz = f[FNX], f[FNY], f[FNZ]
     mx = light[0] * nx + light[1] * ny + light[2] * nz
     my = light[4] * nx + light[5] * ny + light[6] * nz
@@ -388,7 +404,7 @@ def light_seen(light: Any, start: int, tile_start: int, shadow: Any, coarse: Any
     # The blockers found give the width of the penumbra.
     if lit >= np.float32(0.999):
         return _1
-    wide = reach * max(blocked / (_1 - lit) - depth, _0)
+    wide = light[SPREAD] * larger * max(blocked / (_1 - lit) - depth, _0)
     if wide <= _SHARP:
         return _tent(u, v, value, du, dv, start, side, shadow)
     rx, ry = min(wide * (sx / larger), widest), min(wide * (sy / larger), widest)

@@ -10,15 +10,15 @@ LANES = 16
 STRIDE = BLOCK + 16
 """From channel to channel. A power of two would put all channels into the same set of the first-level cache."""
 
-# Channels of a block: surface point, normal and face normal (camera frame), direction to the camera, ...; of its
+# Channels of a block: surface point, normal (camera frame), direction to the camera, ...; of its
 # texture samples: where the line of samples begins and its steps, the size of the mip level, weight of a sample, place
 # between texels, colour.
 (
-    X, Y, Z, NX, NY, NZ, FNX, FNY, FNZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, F0R, F0G, F0B,
+    X, Y, Z, NX, NY, NZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, F0R, F0G, F0B,
     ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, SEEN, OPEN, SX, SY, SLEVEL, SR, SG, WIDEN, NOISE,
     TU, TV, TDU, TDV, TWIDTH, THEIGHT, TW, TA, TB, TR, TG, TBL,
-) = (k * STRIDE for k in range(56))  # fmt: skip
-FLOATS = 56 * STRIDE
+) = (k * STRIDE for k in range(53))  # fmt: skip
+FLOATS = 53 * STRIDE
 
 # Integers: first texel of the mip level (its border included), texels of both rows, mip level, samples on the line and
 # the most of these among LANES fragments; where runs of fragments on one triangle begin.

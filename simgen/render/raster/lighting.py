@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simgen.errors import RenderError
 from simgen.render.base import Snapshot
-from simgen.render.raster import block, layout, occlusion, penumbra, shadow
+from simgen.render.raster import block, layout, occlusion, penumbra, shadow, shadow_fit
 from simgen.render.raster.environment import Environments, KeyLight, fill_background
 from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.lights import SHADOW, pack_lights
@@ -46,12 +46,22 @@ def shade_image(
         (filtered.radiance if photo is None else np.array(photo, np.float32, order="C")).reshape(-1),
         photo is not None, out,
     )  # fmt: skip
+    neighbours = ((width + 1) // 2 + 1) * ((height + 1) // 2 + 1)
+    share = get("share", np.float32, len(maps) * seen.total)
+    penumbra.look_up_shadows(
+        width, height, seen.count, seen.total, seen.pixel, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
+        seen.triangle, seen.planes, tables.camera, lights, maps, values, coarse, _DISCS,
+        get("penumbra_index", np.int32, width * height), get("penumbra_chosen", np.int32, seen.total + neighbours),
+        get("penumbra_grid", np.float32, (2 + len(maps)) * neighbours),
+        get("penumbra_cells", np.float32, (2 + len(maps)) * neighbours),
+        scratch.filled("penumbra", np.float32, 0, penumbra.VALUES),
+        get("penumbra_lists", np.int32, penumbra.NUMBERS), share,
+    )  # fmt: skip
     shade(
         0, seen.total, seen.count, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
         seen.weight, opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
-        residents.texels.pool.data, lights, maps, values, coarse, _DISCS, rotation,
+        residents.texels.pool.data, lights, share, rotation,
         filtered.harmonics, filtered.reflections, np.float32(filtered.scale), intensity,
-        scratch.filled("penumbra", np.float32, 0, penumbra.CHANNELS * block.STRIDE),
         get("block", np.float32, block.FLOATS), get("addresses", np.int32, block.INTEGERS),
         get("fetched", np.uint32, block.TEXELS), out,
     )  # fmt: skip
@@ -88,9 +98,11 @@ def fit_shadows(
 
     ``receivers`` (n, 3) are points of what is seen, camera frame. Sets the SHADOW column of ``lights``.
     """
-    casters = shadow.find_casters(tables)
+    boxes = shadow_fit.place_boxes(tables)
+    casters = shadow_fit.find_casters(tables, boxes)
+    ground = shadow_fit.find_ground(boxes, receivers)
     centre = np.median(receivers, 0) if len(receivers) else np.zeros(3)
-    chosen = shadow.choose_lights(lights, centre) if shadow_size else []
+    chosen = shadow_fit.choose_lights(lights, centre) if shadow_size else []
     lights[:, SHADOW] = -1.0
     rows: list[NDArray[np.float32]] = []
     drawn: list[NDArray[np.int32]] = []
@@ -98,7 +110,7 @@ def fit_shadows(
     for k in chosen:
         side = shadow_size if not rows else shadow_size // 2
         side = max(side // shadow.TILE, 4) * shadow.TILE
-        fitted = shadow.fit(lights[k], casters, receivers, side)
+        fitted = shadow_fit.fit(lights[k], casters, receivers, ground, side)
         if fitted is None:
             continue
         fitted[0][shadow.START] = start
@@ -117,7 +129,7 @@ def _draw_shadows(
     count = seen.count
     receivers = find_receivers(seen.px[:count], seen.py[:count], seen.w[:count], tables.camera)
     rows, drawn, start = fit_shadows(tables, receivers, lights, shadow_size)
-    values = scratch.get("shadow", np.float32, start)
+    values = scratch.get("shadow", np.float32, start + shadow.VECTOR)
     coarse = scratch.get("coarse", np.float32, shadow.COARSE * (start // shadow.TILE**2))
     flat = scratch.get("flat", np.float32, 3 * tables.vertex_count)
     for row, indices in zip(rows, drawn, strict=True):

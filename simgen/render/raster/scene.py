@@ -32,6 +32,7 @@ class Tables:
     textures: Array  # (T, TEXTURE_INTS) int32, T >= 1
     bounds: NDArray[np.float64]  # (M, 2, 3), of the mesh before scale
     extremes: NDArray[np.float64]  # (M, DIRECTIONS, 3), outermost vertices of the mesh before scale
+    convex: NDArray[np.bool_]  # (M,)
     vertex_count: int
     face_count: int
 
@@ -40,27 +41,30 @@ class Tables:
 class MeshFacts:
     """What is found out once about a mesh.
 
-    Whether it is closed, the corners ``bounds`` (2, 3) of the box around it, and ``extremes`` (DIRECTIONS, 3), the
-    vertex farthest in each of the directions to the corners, edges and sides of a cube.
+    Whether it is closed, and convex too, the corners ``bounds`` (2, 3) of the box around it, and ``extremes``
+    (DIRECTIONS, 3), the vertex farthest in each of the directions to the corners, edges and sides of a cube.
     """
 
     closed: bool
+    convex: bool
     bounds: NDArray[np.float64]
     extremes: NDArray[np.float64]
 
 
 _TOWARDS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)])
 DIRECTIONS = len(_TOWARDS)
+_MOST_CONVEX = 200
 
 
 def mesh_facts(mesh: Mesh) -> MeshFacts:
     """Facts about a mesh; vertices that are not finite do not count for its extent."""
     finite = mesh.vertices[np.isfinite(mesh.vertices).all(1)].astype(np.float64)
     if not len(finite):
-        return MeshFacts(is_closed(mesh), np.zeros((2, 3)), np.zeros((DIRECTIONS, 3)))
+        return MeshFacts(False, False, np.zeros((2, 3)), np.zeros((DIRECTIONS, 3)))
     bounds = np.stack([finite.min(0), finite.max(0)])
     extremes = np.stack([finite[np.argmax(finite @ direction)] for direction in _TOWARDS])
-    return MeshFacts(is_closed(mesh), bounds, extremes)
+    closed = is_closed(mesh)
+    return MeshFacts(closed, closed and is_convex(mesh), bounds, extremes)
 
 
 def is_closed(mesh: Mesh) -> bool:
@@ -85,6 +89,17 @@ def is_closed(mesh: Mesh) -> bool:
     a, b, c = (position[f[:, k]].astype(np.float64) - position.mean(0) for k in range(3))
     volume = np.bincount(part, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
     return bool((volume[np.unique(part)] > 0).all())
+
+
+def is_convex(mesh: Mesh) -> bool:
+    """Whether no vertex of a closed mesh lies above any of its faces; not asked of meshes of many faces."""
+    if len(mesh.faces) > _MOST_CONVEX:
+        return False
+    points = mesh.vertices.astype(np.float64)
+    a, b, c = (points[mesh.faces[:, k]] for k in range(3))
+    normals = np.cross(b - a, c - a)
+    heights = normals @ points.T - (normals * a).sum(1)[:, None]
+    return bool((heights <= 1e-6 * np.linalg.norm(normals, axis=1)[:, None] * np.ptp(points, axis=0).max()).all())
 
 
 def _parts(edges: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -259,6 +274,7 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
         textures=np.array(rows) if rows else np.zeros((1, L.TEXTURE_INTS), np.int32),
         bounds=np.array([fact.bounds for fact in facts]).reshape(count, 2, 3),
         extremes=np.array([fact.extremes for fact in facts]).reshape(count, DIRECTIONS, 3),
+        convex=np.array([fact.convex for fact in facts], np.bool_),
         vertex_count=vertices,
         face_count=faces,
     )

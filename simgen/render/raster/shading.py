@@ -15,9 +15,6 @@ from simgen.render.raster import layout as L  # noqa: N812
 from simgen.render.raster.ambient import add_environment
 from simgen.render.raster.block import (
     BLOCK,
-    FNX,
-    FNY,
-    FNZ,
     NOISE,
     NX,
     NY,
@@ -48,7 +45,6 @@ from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.lights import COLOR, SHADOW
 from simgen.render.raster.materials import load_materials
 from simgen.render.raster.mathematics import inverse_sqrt
-from simgen.render.raster.penumbra import shadow_block
 
 _1 = np.float32(1.0)
 STRETCH = 64
@@ -80,7 +76,7 @@ def _load(
     first: int, n: int, runs: int, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any, opening: Any,
     planes: Any, camera: Any, b: Any, a: Any,
 ) -> None:  # fmt: skip
-    """Position, normals, texture coordinates and their steps, open share of the sky of a block."""
+    """Position, normal, texture coordinates and their steps, open share of the sky of a block."""
     inverse_fx, inverse_fy = np.float32(1.0 / camera[L.FX]), np.float32(1.0 / camera[L.FY])
     cx, cy, skew = np.float32(camera[L.CX]), np.float32(camera[L.CY]), np.float32(camera[L.SKEW])
     for i in range(n):
@@ -112,7 +108,6 @@ def _load(
         u0, u1, u2 = planes[at + L.PLANE_U], planes[at + L.PLANE_U + 1], planes[at + L.PLANE_U + 2]
         v0, v1, v2 = planes[at + L.PLANE_V], planes[at + L.PLANE_V + 1], planes[at + L.PLANE_V + 2]
         w1, w2 = planes[at + L.PLANE_W + 1], planes[at + L.PLANE_W + 2]
-        gx, gy, gz = planes[at + L.FACE_N], planes[at + L.FACE_N + 1], planes[at + L.FACE_N + 2]
         for k in range(begin, end):
             dx, dy, z = b[ix(SX + k)] - x0, b[ix(SY + k)] - y0, b[ix(Z + k)]
             u = (u0 + u1 * dx + u2 * dy) * z
@@ -123,9 +118,6 @@ def _load(
             b[ix(UY + k)] = (u2 - u * w2) * z
             b[ix(VXU + k)] = (v1 - v * w1) * z
             b[ix(VYU + k)] = (v2 - v * w2) * z
-            b[ix(FNX + k)] = gx
-            b[ix(FNY + k)] = gy
-            b[ix(FNZ + k)] = gz
 
 
 @fast
@@ -154,12 +146,13 @@ def _add_colors(first: int, n: int, rising: bool, pixel: Any, weight: Any, b: An
 def shade(
     start: int, stop: int, centres: int, pixel: Any, triangle: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any,
     weight: Any, opening: Any, owner: Any, draws: Any, reals: Any, planes: Any, camera: Any, textures: Any, texels: Any,
-    lights: Any, maps: Any, shadow: Any, coarse: Any, discs: Any, rotation: Any, harmonics: Any, reflections: Any,
-    scale: Any, intensity: Any, q: Any, b: Any, a: Any, t: Any, out: Any,
+    lights: Any, seen: Any, rotation: Any, harmonics: Any, reflections: Any, scale: Any, intensity: Any, b: Any, a: Any,
+    t: Any, out: Any,
 ) -> None:  # fmt: skip
     """Shade fragments ``start`` to ``stop`` and add them, times ``weight``, to the colours ``out`` (H * W * 3).
 
-    The first ``centres`` fragments are those at pixel centres, one a pixel, in the order of pixels.
+    The first ``centres`` fragments are those at pixel centres, one a pixel, in the order of pixels. ``seen``
+    (shadow maps, ``stop``), flat, is the share that they see of each light that has a map.
     ``rotation`` (9,) turns camera directions into the frame of the environment map; ``b``, ``a`` and ``t`` are working
     arrays of ``block``'s FLOATS (float32), INTEGERS (int32) and TEXELS (uint32).
     """
@@ -174,7 +167,8 @@ def shade(
             aim(n, lights[k], b)
             row = np.int64(lights[k, SHADOW])
             if row >= 0:
-                shadow_block(n, maps[row], shadow, coarse, discs, b, q, a)
+                for i in range(n):
+                    b[ix(SEEN + i)] = seen[ix(row * stop + first + i)]
             else:
                 for i in range(n):
                     b[ix(SEEN + i)] = _1

@@ -9,16 +9,12 @@ the blocker (Fernando 2005).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simgen.render.raster.jit import fast, ix
-from simgen.render.raster.layout import CAM_MESH, CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
-from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, OUTER, POSITION, SHADOW, SIZE, SPOT, TRAVEL, cross
-from simgen.render.raster.scene import Tables
+from simgen.render.raster.layout import CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
 
 # A shadow map in the table, float32.
 MATRIX = 0  # camera to light, 3x4: x and y across, z along the light
@@ -31,172 +27,36 @@ SIDE = 17
 SPREAD = 18  # penumbra: tangent of the angular radius, or the radius of the lamp in metres
 PERSPECTIVE = 19
 REACH = 20  # tiles
-MAP_REALS = 21
+SLOPE_X = 21  # of the value of the ground, per texel
+SLOPE_Y = 22
+CONE = 23  # texels of penumbra per value that a blocker is above the ground through a fragment
+MAP_REALS = 24
 
 TILE = 4
 """Texels along the side of a tile of the coarse maps."""
 COARSE = 5
 """Coarse maps of a shadow map, one after the other: the greatest value within REACH tiles, the greatest and the least
-within two tiles, the greatest and the least within one."""
-MOST_MAPS = 4
+within two tiles, the greatest and the least within one. Their values are those above the plane of the ground."""
 WIDEST = 20.0
 """Texels; penumbrae are not filtered wider."""
+VECTOR = 8
+"""Texels drawn at a time; the pool of maps is so much longer than its maps."""
 
-_BORDER = 8  # texels left free around what is seen, for the filter
 _FARTHEST = np.float32(-3.0e38)
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 
 
-@dataclass(eq=False)
-class Caster:
-    """A drawable's bounds in the camera frame.
-
-    ``corners`` (8, 3) of its box, ``extremes`` (n, 3) some of its outermost vertices, and the normal of a flat one.
-    """
-
-    index: int
-    corners: NDArray[np.float64]
-    extremes: NDArray[np.float64]
-    normal: NDArray[np.float64] | None
-
-
-def find_casters(tables: Tables) -> list[Caster]:
-    """The drawables of a scene as casters of shadows."""
-    out = []
-    pick = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
-    matrices = tables.matrices[:, CAM_MESH : CAM_MESH + 12].reshape(-1, 3, 4)
-    turned, moved = matrices[:, :, :3].transpose(0, 2, 1), matrices[:, None, :, 3]
-    corners = tables.bounds[:, pick, np.arange(3)] @ turned + moved
-    extremes = tables.extremes @ turned + moved
-    extents = tables.bounds[:, 1] - tables.bounds[:, 0]
-    thin = extents.min(1) <= 1e-4 * extents.max(1)
-    for m in np.flatnonzero(tables.draws[:, FACES] > 0):
-        normal = None
-        if thin[m]:
-            across = [matrices[m, :, a] for a in range(3) if a != int(np.argmin(extents[m]))]
-            normal = cross(across[0], across[1])
-            length = np.linalg.norm(normal)
-            normal = normal / length if length > 0 else None
-        out.append(Caster(int(m), corners[m], extremes[m], normal))
-    return out
-
-
-def choose_lights(lights: NDArray[np.float32], centre: NDArray[np.float64]) -> list[int]:
-    """The lights that get a shadow map, strongest at ``centre`` first; those that add little get none."""
-    strength = np.zeros(len(lights))
-    for k, light in enumerate(lights.astype(np.float64)):
-        power = float(light[COLOR : COLOR + 3].sum())
-        if light[KIND] != DIRECTIONAL:
-            offset = light[POSITION : POSITION + 3] - centre
-            power /= max(float(offset @ offset), 0.01)
-            if light[KIND] > SPOT:
-                power *= np.pi * light[SIZE] ** 2
-        strength[k] = power
-    total = strength.sum()
-    order = sorted(range(len(lights)), key=lambda k: -strength[k])
-    return [k for k in order if lights[k, SHADOW] >= 0 and strength[k] > 0.02 * total][:MOST_MAPS]
-
-
-def select_casters(
-    casters: list[Caster], position: NDArray[np.float64] | None, travel: NDArray[np.float64]
-) -> list[Caster]:
-    """The drawables that can shadow another one: all but flat ones with the light and everything else on one side.
-
-    How far others reach is taken from their vertices: corners of a tilted box stick out of the ground that what it
-    holds stands on.
-    """
-    out = []
-    for caster in casters:
-        if caster.normal is not None:
-            point = caster.corners.mean(0)
-            light = -travel @ caster.normal if position is None else (position - point) @ caster.normal
-            side = 1.0 if light > 0 else -1.0
-            others = [c.extremes for c in casters if c is not caster]
-            if not others:
-                continue
-            heights = (np.concatenate(others) - point) @ caster.normal * side
-            if heights.min() > -0.02 * max(heights.max(), 0.05):
-                continue
-        out.append(caster)
-    return out
-
-
-def fit(
-    light: NDArray[np.float32], casters: list[Caster], receivers: NDArray[np.float64], side: int
-) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:
-    """The row of the map table for a light and the drawables to draw into it; None when there is no shadow to see.
-
-    ``side`` is the number of texels along the map, fewer where a light is so soft that they would not show.
-    ``receivers`` (n, 3) are points of what the camera sees, camera frame. The map covers what is both seen and behind
-    a caster, as seen from the light.
-    """
-    source = light.astype(np.float64)
-    directional = source[KIND] == DIRECTIONAL
-    travel, position = source[TRAVEL : TRAVEL + 3], source[POSITION : POSITION + 3]
-    chosen = select_casters(casters, None if directional else position, travel)
-    if not chosen or not len(receivers):
-        return None
-    corners = np.stack([c.corners for c in chosen])
-    forward = travel
-    if not directional and source[KIND] != SPOT:
-        forward = corners.reshape(-1, 3).mean(0) - position
-        if not np.linalg.norm(forward) > 1e-9:
-            forward = travel
-    forward = forward / np.linalg.norm(forward)
-    helper = np.eye(3)[int(np.argmin(np.abs(forward)))]
-    right = cross(helper, forward)
-    right /= np.linalg.norm(right)
-    R = np.stack([right, cross(forward, right), forward])
-    t = -R @ position if not directional else np.zeros(3)
-    boxes = corners @ R.T + t
-    points = receivers @ R.T + t
-    if directional:
-        low, high = boxes[..., :2].min((0, 1)), boxes[..., :2].max((0, 1))
-        seen = points[:, :2]
-    else:
-        widest = 2.5 if source[KIND] != SPOT else min(np.sqrt(max(1 / max(source[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
-        z = np.maximum(boxes[..., 2:], 1e-3)
-        flat = np.minimum(np.maximum(boxes[..., :2] / z, -widest), widest)
-        low, high = flat.min((0, 1)), flat.max((0, 1))
-        ahead = points[:, 2] > 1e-3
-        if not ahead.any():
-            return None
-        seen = np.minimum(np.maximum(points[ahead, :2] / points[ahead, 2:], -widest), widest)
-    seen_low, seen_high = seen.min(0), seen.max(0)
-    margin = 0.02 * (seen_high - seen_low) + 1e-4
-    low, high = np.maximum(low, seen_low - margin), np.minimum(high, seen_high + margin)
-    if not (high > low).all():
-        return None
-    # The widest penumbra there can be, per unit of the map.
-    spread = np.tan(min(source[SIZE], 1.0) / 2) if directional else source[SIZE]
-    nearest, farthest = float(boxes[..., 2].min()), float(points[:, 2].max())
-    widest = spread * max(farthest - nearest, 0.0)
-    if not directional:
-        nearest = max(nearest, 0.05 * farthest, 1e-3)
-        widest = spread * max(farthest - nearest, 0.0) / (nearest * max(farthest, 1e-3))
-    # A soft light needs no fine map, and a coarse one lets the filter reach as far as its penumbra. The widest penumbra
-    # is that of a caster near the lamp on a receiver far behind; things must still touch their own shadow.
-    texels = widest * (side - _BORDER) / float((high - low).min())
-    if texels > WIDEST:
-        side = max(int(side * WIDEST / texels), side // 2)
-        side = max(-(-side // TILE), 8) * TILE
-    scale = (side - _BORDER) / (high - low)
-    row = np.zeros(MAP_REALS)
-    row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)
-    row[SCALE_X], row[SCALE_Y] = scale
-    row[SHIFT_X], row[SHIFT_Y] = 0.5 * _BORDER - 0.5 - low * scale
-    row[SIDE] = side
-    row[SPREAD] = spread
-    row[PERSPECTIVE] = 0.0 if directional else 1.0
-    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / TILE)
-    return row.astype(np.float32), np.array([c.index for c in chosen], np.int32)
-
-
 @fast
 def _draw_span(shadow: Any, start: int, count: int, a: Any, value: Any) -> None:
-    for i in range(count):
-        shadow[ix(start + i)] = max(shadow[ix(start + i)], a * np.float32(i) + value)
+    """Whole vectors, for spans are short; what lies past the span stays as it is."""
+    limit = np.float32(count)
+    for first in range(0, count, VECTOR):
+        at = start + first
+        for i in range(VECTOR):
+            x = np.float32(first + i)
+            found = a * x + value if x < limit else _FARTHEST
+            shadow[ix(at + i)] = max(shadow[ix(at + i)], found)
 
 
 @fast
@@ -206,20 +66,25 @@ def _draw_triangle(
     area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
     if not (abs(area) > np.float32(1e-9)):
         return
-    a = ((v1 - v0) * (y2 - y0) - (v2 - v0) * (y1 - y0)) / area
-    b = ((v2 - v0) * (x1 - x0) - (v1 - v0) * (x2 - x0)) / area
+    inverse = _1 / area
+    a = ((v1 - v0) * (y2 - y0) - (v2 - v0) * (y1 - y0)) * inverse
+    b = ((v2 - v0) * (x1 - x0) - (v1 - v0) * (x2 - x0)) * inverse
     # A triangle seen edge-on has no meaningful slope: use its farthest corner.
     low = min(v0, v1, v2)
-    span = max(v0, v1, v2) - low
-    if abs(a) + abs(b) > np.float32(4.0) * span:
-        a, b = _0, _0
-        v0 = low
-    if y1 < y0:
-        x0, y0, v0, x1, y1 = x1, y1, v0 + a * (x1 - x0) + b * (y1 - y0), x0, y0
-    if y2 < y0:
-        x0, y0, v0, x2, y2 = x2, y2, v0 + a * (x2 - x0) + b * (y2 - y0), x0, y0
-    if y2 < y1:
-        x1, y1, x2, y2 = x2, y2, x1, y1
+    steep = abs(a) + abs(b) > np.float32(4.0) * (max(v0, v1, v2) - low)
+    a, b = _0 if steep else a, _0 if steep else b
+    v0 = low if steep else v0
+    vx, vy = x0, y0
+    # Corners from the least y to the greatest, without branches, which would be taken at random.
+    swap = y1 < y0
+    x0, x1 = x1 if swap else x0, x0 if swap else x1
+    y0, y1 = y1 if swap else y0, y0 if swap else y1
+    swap = y2 < y0
+    x0, x2 = x2 if swap else x0, x0 if swap else x2
+    y0, y2 = y2 if swap else y0, y0 if swap else y2
+    swap = y2 < y1
+    x1, x2 = x2 if swap else x1, x1 if swap else x2
+    y1, y2 = y2 if swap else y1, y1 if swap else y2
     limit = np.float32(side)
     top = np.int64(np.ceil(max(y0, _0)))
     bottom = np.int64(np.ceil(min(y2, limit)))
@@ -228,14 +93,12 @@ def _draw_triangle(
     lower = (x2 - x1) / (y2 - y1) if y2 > y1 else _0
     for row in range(top, bottom):
         y = np.float32(row)
-        left = x0 + (y - y0) * long_slope
-        right = x0 + (y - y0) * upper if y < y1 else x1 + (y - y1) * lower
-        if right < left:
-            left, right = right, left
-        begin = np.int64(np.ceil(max(left, _0)))
-        count = np.int64(np.ceil(min(right, limit))) - begin
+        one = x0 + (y - y0) * long_slope
+        other = x0 + (y - y0) * upper if y < y1 else x1 + (y - y1) * lower
+        begin = np.int64(np.ceil(max(min(one, other), _0)))
+        count = np.int64(np.ceil(min(max(one, other), limit))) - begin
         if count > 0:
-            value = v0 + a * (np.float32(begin) - x0) + b * (y - y0)
+            value = v0 + a * (np.float32(begin) - vx) + b * (y - vy)
             _draw_span(shadow, start + row * side + begin, count, a, value)
 
 
@@ -262,7 +125,7 @@ def _widen(tiles: int, sign: Any, start: int, first: Any, second: Any) -> None:
 
 
 @fast
-def _summarize(start: int, side: int, reach: int, shadow: Any, coarse: Any) -> None:
+def _summarize(start: int, side: int, reach: int, slope_x: Any, slope_y: Any, shadow: Any, coarse: Any) -> None:
     """Fill the coarse maps of the shadow map that starts at ``start``."""
     tiles = side // TILE
     size = tiles * tiles
@@ -274,8 +137,10 @@ def _summarize(start: int, side: int, reach: int, shadow: Any, coarse: Any) -> N
     for row in range(tiles):
         at = start + row * TILE * side
         for x in range(side):
-            p, q = shadow[ix(at + x)], shadow[ix(at + side + x)]
-            r, s = shadow[ix(at + 2 * side + x)], shadow[ix(at + 3 * side + x)]
+            ground = slope_x * np.float32(x) + slope_y * np.float32(row * TILE)
+            p, q = shadow[ix(at + x)] - ground, shadow[ix(at + side + x)] - ground - slope_y
+            r = shadow[ix(at + 2 * side + x)] - ground - np.float32(2.0) * slope_y
+            s = shadow[ix(at + 3 * side + x)] - ground - np.float32(3.0) * slope_y
             greatest[ix(x)] = max(max(p, q), max(r, s))
             least[ix(x)] = min(min(p, q), min(r, s))
         for k in range(tiles):
@@ -353,4 +218,4 @@ def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: A
             if not (abs(v0) + abs(v1) + abs(v2) < np.float32(1e30)):
                 continue
             _draw_triangle(shadow, start, side, x0, y0, v0, x1, y1, v1, x2, y2, v2)
-    _summarize(start, side, reach, shadow, coarse)
+    _summarize(start, side, reach, row[SLOPE_X], row[SLOPE_Y], shadow, coarse)
