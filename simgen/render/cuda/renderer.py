@@ -134,7 +134,7 @@ class CudaRenderer:
         pixels = camera.width * camera.height
         # Keys, and what is set up of the triangles seen; four shadow maps, of which three are half as wide.
         each = 2 * 8 * (self.samples if color else 1) * pixels
-        each += 7 * map_size(self.shadow_size, camera.width, camera.height) ** 2 if color else 0
+        each += 8 * map_size(self.shadow_size, camera.width, camera.height) ** 2 if color else 0
         total = 0
         for count, snapshot in enumerate(snapshots):
             meshes = [d.mesh for d in snapshot.drawables]

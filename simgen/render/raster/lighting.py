@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simgen.errors import RenderError
 from simgen.render.base import Snapshot
-from simgen.render.raster import block, layout, occlusion, penumbra, shadow, shadow_fit
+from simgen.render.raster import block, layout, occlusion, penumbra, shadow, shadow_fit, simd
 from simgen.render.raster.environment import Environments, KeyLight, fill_background
 from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.lights import SHADOW, pack_lights
@@ -109,7 +109,6 @@ def fit_shadows(
     start = 0
     for k in chosen:
         side = shadow_size if not rows else shadow_size // 2
-        side = max(side // shadow.TILE, 4) * shadow.TILE
         fitted = shadow_fit.fit(lights[k], casters, receivers, ground, side)
         if fitted is None:
             continue
@@ -129,7 +128,7 @@ def _draw_shadows(
     count = seen.count
     receivers = find_receivers(seen.px[:count], seen.py[:count], seen.w[:count], tables.camera)
     rows, drawn, start = fit_shadows(tables, receivers, lights, shadow_size)
-    values = scratch.get("shadow", np.float32, start + shadow.VECTOR)
+    values = scratch.get("shadow", np.float32, start + simd.TEXELS)
     coarse = scratch.get("coarse", np.float32, shadow.COARSE * (start // shadow.TILE**2))
     flat = scratch.get("flat", np.float32, 3 * tables.vertex_count)
     for row, indices in zip(rows, drawn, strict=True):

@@ -15,6 +15,7 @@ import numpy as np
 
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
+from simgen.render.raster.simd import TEXELS, raise_texels
 
 # A shadow map in the table, float32.
 MATRIX = 0  # camera to light, 3x4: x and y across, z along the light
@@ -39,24 +40,9 @@ COARSE = 5
 within two tiles, the greatest and the least within one. Their values are those above the plane of the ground."""
 WIDEST = 20.0
 """Texels; penumbrae are not filtered wider."""
-VECTOR = 8
-"""Texels drawn at a time; the pool of maps is so much longer than its maps."""
-
 _FARTHEST = np.float32(-3.0e38)
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
-
-
-@fast
-def _draw_span(shadow: Any, start: int, count: int, a: Any, value: Any) -> None:
-    """Whole vectors, for spans are short; what lies past the span stays as it is."""
-    limit = np.float32(count)
-    for first in range(0, count, VECTOR):
-        at = start + first
-        for i in range(VECTOR):
-            x = np.float32(first + i)
-            found = a * x + value if x < limit else _FARTHEST
-            shadow[ix(at + i)] = max(shadow[ix(at + i)], found)
 
 
 @fast
@@ -99,7 +85,11 @@ def _draw_triangle(
         count = np.int64(np.ceil(min(max(one, other), limit))) - begin
         if count > 0:
             value = v0 + a * (np.float32(begin) - vx) + b * (y - vy)
-            _draw_span(shadow, start + row * side + begin, count, a, value)
+            at = start + row * side + begin
+            raise_texels(shadow, at, count, a, value)
+            # Most spans are short.
+            for further in range(TEXELS, count, TEXELS):
+                raise_texels(shadow, at + further, count - further, a, value + a * np.float32(further))
 
 
 @fast

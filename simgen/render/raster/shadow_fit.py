@@ -167,7 +167,7 @@ def fit(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:  # fmt: skip
     """The row of the map table for a light and the drawables to draw into it; None when there is no shadow to see.
 
-    ``side`` is the number of texels along the map, fewer where a light is so soft that they would not show.
+    ``side`` is about the number of texels along the map, fewer where a light is so soft that they would not show.
     ``receivers`` (n, 3) are points of what the camera sees, camera frame. The map covers what is both seen and behind
     a caster, as seen from the light. ``ground`` is the plane that most of what is seen lies on.
     """
@@ -220,7 +220,8 @@ def fit(
     texels = widest * (side - _BORDER) / float((high - low).min())
     if texels > WIDEST:
         side = max(int(side * WIDEST / texels), side // 2)
-        side = max(-(-side // TILE), 8) * TILE
+    # Rows that are a power of two apart would crowd the same sets of the cache.
+    side = side // 32 * 32 + 16
     scale = (side - _BORDER) / (high - low)
     row = np.zeros(MAP_REALS)
     row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)

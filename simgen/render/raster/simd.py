@@ -18,15 +18,15 @@ WIDTH = 8
 _F64, _F32, _I64, _I32 = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(32)
 
 
-def _vector(kind: Any) -> Any:
-    return ir.VectorType(kind, WIDTH)
+def _vector(kind: Any, width: int = WIDTH) -> Any:
+    return ir.VectorType(kind, width)
 
 
-def _spread(builder: Any, value: Any) -> Any:
+def _spread(builder: Any, value: Any, width: int = WIDTH) -> Any:
     """``value`` in all lanes."""
-    nothing = ir.Constant(_vector(value.type), ir.Undefined)
+    nothing = ir.Constant(_vector(value.type, width), ir.Undefined)
     first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(_vector(_I32), [0] * WIDTH))
+    return builder.shuffle_vector(first, nothing, ir.Constant(_vector(_I32, width), [0] * width))
 
 
 def _raise_keys(
@@ -62,3 +62,34 @@ def _raise_keys(
 
 raise_keys: Any = intrinsic(_raise_keys)
 """``_raise_keys``, as kernels call it: without the typing context."""
+
+TEXELS = 16
+"""Texels of a shadow map at a time; its buffer must be readable this far past its last texel."""
+
+
+def _raise_texels(typingctx: Any, texels: Any, at: Any, count: Any, a: Any, value: Any) -> Any:
+    """Raise ``texels[at]`` and the next to ``value`` + ``a`` * (0, 1, ...): the first ``count`` of TEXELS, all if more.
+
+    ``texels`` and the values are float32.
+    """
+    signature = types.void(texels, types.int64, types.int64, types.float32, types.float32)
+    reals = _vector(_F32, TEXELS)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        texels, at, count, a, value = arguments
+        start = builder.gep(context.make_array(signature.args[0])(context, builder, texels).data, [at])
+        steps = ir.Constant(reals, [float(k) for k in range(TEXELS)])
+        found = builder.fadd(builder.fmul(_spread(builder, a, TEXELS), steps), _spread(builder, value, TEXELS))
+        lanes = ir.Constant(_vector(_I32, TEXELS), list(range(TEXELS)))
+        inside = builder.icmp_signed("<", lanes, _spread(builder, builder.trunc(count, _I32), TEXELS))
+        place = builder.bitcast(start, reals.as_pointer())
+        old = builder.load(place, align=4)
+        higher = builder.and_(inside, builder.fcmp_ordered(">", found, old))
+        builder.store(builder.select(higher, found, old), place, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+raise_texels: Any = intrinsic(_raise_texels)
+"""``_raise_texels``, as kernels call it: without the typing context."""
