@@ -317,7 +317,7 @@ def _tent(u: Any, v: Any, value: Any, du: Any, dv: Any, start: int, side: int, s
 
 
 @device
-def faces_light(light: Any, nx: Any, ny: Any, nz: Any, f: Any) -> bool:
+def faces_light(light: Any, nx: Any, ny: Any, nz: Any, f: Any) -> Any:
     """Whether the smooth surface with normal (nx, ny, nz) at the fragment ``f`` faces a part of a light."""
     near = _0 if light[KIND] == DIRECTIONAL else _1
     size, facing = _0, _0

@@ -481,7 +481,7 @@ def look_up_shadows(
     listed = 0
     for y in range(down):
         for x in range(across):
-            k = np.int64(index[ix(2 * y * width + 2 * x)])
+            k = int(index[ix(2 * y * width + 2 * x)])
             grid[ix(y * stride + x)] = w[ix(max(k, 0))] if k >= 0 else _0
             chosen[ix(listed)] = k
             chosen[ix(total + listed)] = y * stride + x
@@ -490,7 +490,7 @@ def look_up_shadows(
         n = min(PART, listed - at)
         _load(at, n, chosen, px, py, w, nx, ny, nz, triangle, camera, q, a)
         for k in range(len(lights)):
-            m = np.int64(lights[k, SHADOW])
+            m = int(lights[k, SHADOW])
             if m >= 0:
                 _look_up(n, lights[k], maps[m], planes, shadow, coarse, discs, q, a)
                 for i in range(n):
@@ -498,7 +498,7 @@ def look_up_shadows(
     _summarize(across, down, number, grid, cells)
     _tell(across, down, total, number, px, py, w, cells, q, a, seen)
     for k in range(len(lights)):
-        m = np.int64(lights[k, SHADOW])
+        m = int(lights[k, SHADOW])
         if m < 0:
             continue
         start = m * total
@@ -508,7 +508,7 @@ def look_up_shadows(
             listed += int(seen[ix(start + i)] > _1)
         left = 0
         for j in range(listed):
-            i = np.int64(chosen[ix(j)])
+            i = int(chosen[ix(j)])
             x, y = px[ix(i)] * _HALF, py[ix(i)] * _HALF
             column, row = np.int64(x), np.int64(y)
             x, y = x - np.float32(column), y - np.float32(row)
