@@ -510,7 +510,7 @@ def look_up_shadows(
         for j in range(listed):
             i = int(chosen[ix(j)])
             x, y = px[ix(i)] * _HALF, py[ix(i)] * _HALF
-            column, row = np.int64(x), np.int64(y)
+            column, row = int(x), int(y)
             x, y = x - np.float32(column), y - np.float32(row)
             at = (m + 1) * size + row * stride + column
             p = grid[ix(at)]
