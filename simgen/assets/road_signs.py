@@ -110,7 +110,7 @@ def _samples(mask: Mask) -> NDArray[np.int64]:
     return np.asarray(np.stack(parts).sum(axis=0, dtype=np.uint8), np.int64)
 
 
-def _polygon(x: NDArray[np.float64], y: NDArray[np.float64], corners: int, angle: float, distance: float) -> Mask:
+def _polygon(x: NDArray[np.floating], y: NDArray[np.floating], corners: int, angle: float, distance: float) -> Mask:
     """Inside a regular polygon whose sides are ``distance`` from its middle."""
     inside = np.ones(np.broadcast_shapes(x.shape, y.shape), np.bool_)
     for k in range(corners):
