@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from raster_scenes import BLACK, box, camera, draw, pose, quad, snapshot
+from raster_scenes import BLACK, box, camera, draw, pose, quad, snapshot, triangles
 
 from simgen.assets.asset import Material
 from simgen.render.raster import RasterRenderer
+from simgen.render.raster.scene import Residents, pack
+from simgen.render.raster.shadow_fit import find_casters, find_ground, place_boxes, select_casters
 from simgen.render.raycast import cast, ray_scene
 from simgen.scene.record import LightRecord
 
@@ -90,3 +92,36 @@ def test_shadows_touch_what_casts_them(room, side):
     foot = (points[:, 0] < -0.0605) & (points[:, 0] > -0.075) & (np.abs(points[:, 1]) < 0.045)
     assert foot.sum() > 50
     assert share[foot].max() < 0.15
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.4])
+def test_what_only_receives_shadows_is_not_drawn_into_maps(tilt):
+    # A slab with everything on top of it shadows nothing while the lamp is above; a bent one could shadow itself.
+    R = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    slab = box("slab", (2.0, 2.0, 0.05))
+    corner = [[-2, -2, 0], [2, -2, 0], [2, 0, 0.4], [-2, 0, 0.4], [2, 2, 0], [-2, 2, 0]]
+    bent = triangles("bent", corner, [[0, 1, 2], [0, 2, 3], [3, 2, 4], [3, 4, 5]])
+    things = [
+        draw(slab, pose(R @ [0, 0, -0.05], R)),
+        draw(box("thing", (0.1, 0.1, 0.1)), pose(R @ [0.3, 0, 0.1], R), 2),
+        draw(box("other", (0.1, 0.1, 0.1)), pose(R @ [-0.3, 0.2, 0.1], R), 3),
+    ]
+    cam = camera((0, -2, 1.5))
+    T = np.linalg.inv(cam.T_world_cam)
+
+    def drawn(drawables, position):
+        tables = pack(snapshot(drawables, cam), Residents(1 << 20))
+        casters = find_casters(tables, place_boxes(tables))
+        return [c.index for c in select_casters(casters, T[:3, :3] @ position + T[:3, 3], np.zeros(3))]
+
+    above, below = R @ [0.5, 0.0, 2.0], R @ [0.5, 0.0, -2.0]
+    assert drawn(things, above) == [1, 2]
+    assert drawn(things, below) == [0, 1, 2]
+    assert 0 in drawn([draw(bent), *things[1:]], above)
+    # The plane of its upper side is the ground that most points lie on.
+    tables = pack(snapshot(things, cam), Residents(1 << 20))
+    spots = np.random.default_rng(1).uniform(-1, 1, (300, 2))
+    on_slab = np.column_stack([spots, np.zeros(300)]) @ R.T @ T[:3, :3].T + T[:3, 3]
+    ground = find_ground(place_boxes(tables), on_slab)
+    assert np.abs(on_slab @ ground[:3] - ground[3]).max() < 1e-6
+    assert find_ground(place_boxes(tables), on_slab + np.arange(300)[:, None] * 0.01) is None
