@@ -25,6 +25,9 @@ from simgen.assets.asset import Material, Texture
 from simgen.errors import RenderError
 from simgen.render.base import Camera, Environment
 from simgen.render.raster import RasterRenderer
+from simgen.render.raster.mathematics import inverse_sqrt
+from simgen.render.raster.textures import pack_color, table_row
+from simgen.render.snapshot import linear_from_srgb
 from simgen.scene.record import LightRecord
 
 WHERE = ["object_coords", "instance", "part"]
@@ -247,6 +250,37 @@ def test_normal_and_roughness_maps(flat):
     metal = dataclasses.replace(plain, metallic=1.0, metallic_roughness_map=Texture("metal", data, srgb=False))
     lights = [LightRecord("directional", intensity=np.pi, direction=(1.0, 0.0, -0.3))]
     assert lit(metal) < 0.01
+
+
+def test_reflections_between_two_levels_of_roughness_have_no_pattern(flat):
+    # A bright window, too large to be taken out as a light, mirrored in metal.
+    radiance = np.full((32, 64, 3), 0.3, np.float32)
+    radiance[:16, :32] = 3.0
+    metal = Material(base_color=(1, 1, 1, 1), metallic=1.0, roughness=0.22)
+    image = color(flat, snapshot([draw(quad(), material=metal)], above(), [], Environment("window", radiance)))[..., 0]
+    assert image.max() > 2 * image.min()
+    cross = image[:-1, :-1] - image[:-1, 1:] - image[1:, :-1] + image[1:, 1:]
+    assert np.abs(cross).max() < 0.05 * image.mean()
+
+
+def test_levels_of_a_colour_map_repeat_in_their_borders():
+    pixels = np.random.default_rng(3).integers(0, 256, (5, 7, 3), np.uint8)
+    packed = pack_color(pixels, srgb=True, weighted=False)
+    row = table_row(0, 7, 5, 1)
+    sizes = row[2 : 2 + 3 * row[0]].reshape(-1, 3)
+    assert [tuple(size[1:]) for size in sizes] == [(7, 5), (3, 2), (1, 1)]
+    for start, w, h in sizes:
+        level = packed[start : start + (w + 2) * (h + 2)].reshape(h + 2, w + 2)
+        np.testing.assert_array_equal(level, np.pad(level[1:-1, 1:-1], 1, mode="wrap"))
+    assert start + 9 == len(packed)
+    red = np.sqrt(linear_from_srgb(pixels)[..., 0]) * 2047
+    np.testing.assert_allclose(packed[: 9 * 7].reshape(7, 9)[1:-1, 1:-1] >> 21, red, atol=0.51)
+
+
+def test_inverse_square_roots_are_close():
+    x = np.logspace(-30, 30, 20001, dtype=np.float32)
+    found = np.array([inverse_sqrt(value) for value in x])
+    np.testing.assert_allclose(found, 1 / np.sqrt(x.astype(np.float64)), rtol=1e-6)
 
 
 def test_emission_adds(renderer):

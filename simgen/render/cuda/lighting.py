@@ -18,7 +18,6 @@ from simgen.render.cuda.points import (
     LX,
     LY,
     LZ,
-    NOISE,
     NV,
     NX,
     NY,
@@ -170,6 +169,26 @@ def aim(light: Any, f: Any) -> None:
 
 
 @device
+def reflection(start: int, level: Any, u: Any, v: Any, reflections: Any) -> Any:
+    """The encoded colour at octahedral coordinates of a level of the reflections that begin at ``start``."""
+    first, side = reflection_level(level)
+    x, y = u * side + _HALF, v * side + _HALF
+    x0, y0, row = np.int64(x), np.int64(y), np.int64(side) + 2
+    upper = start + first + y0 * row + x0
+    lower = upper + row
+    fa, fb = x - np.float32(x0), y - np.float32(y0)
+    p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
+    pr, pg, pb = unpack_color(reflections[upper])
+    qr, qg, qb = unpack_color(reflections[upper + 1])
+    rr, rg, rb = unpack_color(reflections[lower])
+    sr, sg, sb = unpack_color(reflections[lower + 1])
+    red = (p * pr + q * qr + r * rr + s * sr) * RED_SCALE
+    green = (p * pg + q * qg + r * rg + s * sg) * GREEN_SCALE
+    blue = (p * pb + q * qb + r * rb + s * sb) * BLUE_SCALE
+    return red, green, blue
+
+
+@device
 def add_environment(light: Any, start: int, reflections: Any, f: Any) -> None:
     """Add the light of an environment: irradiance on the diffuse part, prefiltered reflection.
 
@@ -187,22 +206,13 @@ def add_environment(light: Any, start: int, reflections: Any, f: Any) -> None:
         two * f[NZ] - f[VZ],
     )
     u, v = octahedral(r0 * x + r1 * y + r2 * z, r3 * x + r4 * y + r5 * z, r6 * x + r7 * y + r8 * z)
-    # Between two levels, pixels take one or the other in a fixed pattern of noise.
-    level = min(np.floor(np.sqrt(f[ROUGH]) * np.float32(LAST) + f[NOISE]), np.float32(LAST))
-    first, side = reflection_level(level)
-    u, v = u * side + _HALF, v * side + _HALF
-    x0, y0, row = np.int64(u), np.int64(v), np.int64(side) + 2
-    upper = start + first + y0 * row + x0
-    lower = upper + row
-    fa, fb = u - np.float32(x0), v - np.float32(y0)
-    p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
-    pr, pg, pb = unpack_color(reflections[upper])
-    qr, qg, qb = unpack_color(reflections[upper + 1])
-    rr, rg, rb = unpack_color(reflections[lower])
-    sr, sg, sb = unpack_color(reflections[lower + 1])
-    red = (p * pr + q * qr + r * rr + s * sr) * RED_SCALE
-    green = (p * pg + q * qg + r * rg + s * sg) * GREEN_SCALE
-    blue = (p * pb + q * qb + r * rb + s * sb) * BLUE_SCALE
+    # Between two levels the reflection is a blend of both: where they differ much, a pattern would be seen.
+    level = np.sqrt(f[ROUGH]) * np.float32(LAST)
+    low = min(np.floor(level), np.float32(LAST - 1))
+    share = level - low
+    red, green, blue = reflection(start, low, u, v, reflections)
+    r, g, b = reflection(start, low + _1, u, v, reflections)
+    red, green, blue = red + (r - red) * share, green + (g - green) * share, blue + (b - blue) * share
     red = scale * red / (np.float32(1.002) - red)
     green = scale * green / (np.float32(1.002) - green)
     blue = scale * blue / (np.float32(1.002) - blue)

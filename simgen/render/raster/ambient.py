@@ -11,7 +11,8 @@ from simgen.render.raster.block import (
     F0G,
     F0R,
     LOWER,
-    NOISE,
+    NEXT_LOWER,
+    NEXT_UPPER,
     NV,
     NX,
     NY,
@@ -22,8 +23,13 @@ from simgen.render.raster.block import (
     OUT_R,
     ROUGH,
     SG,
+    SLEVEL,
     SR,
+    SX,
+    SY,
     TLOWER,
+    TNEXT_LOWER,
+    TNEXT_UPPER,
     TUPPER,
     UPPER,
     VX,
@@ -44,6 +50,41 @@ _HALF = np.float32(0.5)
 
 
 @fast
+def _place(u: Any, v: Any, side: Any) -> Any:
+    """Column and row of the upper left of four texels around octahedral coordinates, and the place between them."""
+    x, y = u * side + _HALF, v * side + _HALF
+    x0, y0 = np.int32(x), np.int32(y)
+    return x0, y0, x - np.float32(x0), y - np.float32(y0)
+
+
+@fast
+def _fetch(
+    n: int, reflections: Any, upper: int, lower: int, upper_pairs: int, lower_pairs: int, a: Any, t: Any
+) -> None:
+    """Fetch the texels around a block's directions: pairs from the addresses in channels ``upper`` and ``lower``."""
+    for i in range(n):
+        above, below = np.uint32(a[ix(upper + i)]), np.uint32(a[ix(lower + i)])
+        # All are read before any is written: LLVM then moves them in pairs.
+        p, q = reflections[above], reflections[above + np.uint32(1)]
+        r, s = reflections[below], reflections[below + np.uint32(1)]
+        t[ix(upper_pairs + 2 * i)] = p
+        t[ix(upper_pairs + 2 * i + 1)] = q
+        t[ix(lower_pairs + 2 * i)] = r
+        t[ix(lower_pairs + 2 * i + 1)] = s
+
+
+@fast
+def _between(t: Any, upper: int, lower: int, fa: Any, fb: Any) -> Any:
+    """The colour between two pairs of texels, to be multiplied by RED_SCALE, GREEN_SCALE and BLUE_SCALE."""
+    p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
+    pr, pg, pb = unpack_color(t[ix(upper)])
+    qr, qg, qb = unpack_color(t[ix(upper + 1)])
+    rr, rg, rb = unpack_color(t[ix(lower)])
+    sr, sg, sb = unpack_color(t[ix(lower + 1)])
+    return p * pr + q * qr + r * rr + s * sr, p * pg + q * qg + r * rg + s * sg, p * pb + q * qb + r * rb + s * sb
+
+
+@fast
 def add_environment(
     n: int, rotation: Any, harmonics: Any, reflections: Any, scale: Any, intensity: Any, b: Any, a: Any, t: Any
 ) -> None:
@@ -60,36 +101,31 @@ def add_environment(
             two * b[ix(NZ + i)] - b[ix(VZ + i)],
         )
         u, v = octahedral(r0 * x + r1 * y + r2 * z, r3 * x + r4 * y + r5 * z, r6 * x + r7 * y + r8 * z)
-        # Between two levels, pixels take one or the other in a fixed pattern of noise.
-        level = min(np.floor(np.sqrt(b[ix(ROUGH + i)]) * np.float32(LAST) + b[ix(NOISE + i)]), np.float32(LAST))
-        start, side = reflection_level(level)
-        u, v = u * side + _HALF, v * side + _HALF
+        # Between two levels the reflection is a blend of both: where they differ much, a pattern would be seen.
+        level = np.sqrt(b[ix(ROUGH + i)]) * np.float32(LAST)
+        low = min(np.floor(level), np.float32(LAST - 1))
+        b[ix(SLEVEL + i)] = level - low
+        start, side = reflection_level(low)
+        x0, y0, b[ix(SR + i)], b[ix(SG + i)] = _place(u, v, side)
         row = np.int32(np.int32(side) + np.int32(2))
-        x0, y0 = np.int32(u), np.int32(v)
-        b[ix(SR + i)] = u - np.float32(x0)
-        b[ix(SG + i)] = v - np.float32(y0)
         at = np.int32(np.int32(start + np.int32(y0 * row)) + x0)
         a[ix(TUPPER + i)] = at
         a[ix(TLOWER + i)] = np.int32(at + row)
+        start, side = reflection_level(low + _1)
+        x0, y0, b[ix(SX + i)], b[ix(SY + i)] = _place(u, v, side)
+        row = np.int32(np.int32(side) + np.int32(2))
+        at = np.int32(np.int32(start + np.int32(y0 * row)) + x0)
+        a[ix(TNEXT_UPPER + i)] = at
+        a[ix(TNEXT_LOWER + i)] = np.int32(at + row)
+    _fetch(n, reflections, TUPPER, TLOWER, UPPER, LOWER, a, t)
+    _fetch(n, reflections, TNEXT_UPPER, TNEXT_LOWER, NEXT_UPPER, NEXT_LOWER, a, t)
     for i in range(n):
-        upper, lower = np.uint32(a[ix(TUPPER + i)]), np.uint32(a[ix(TLOWER + i)])
-        # All are read before any is written: LLVM then moves them in pairs.
-        p, q = reflections[upper], reflections[upper + np.uint32(1)]
-        r, s = reflections[lower], reflections[lower + np.uint32(1)]
-        t[ix(UPPER + 2 * i)] = p
-        t[ix(UPPER + 2 * i + 1)] = q
-        t[ix(LOWER + 2 * i)] = r
-        t[ix(LOWER + 2 * i + 1)] = s
-    for i in range(n):
-        fa, fb = b[ix(SR + i)], b[ix(SG + i)]
-        p, q, r, s = (_1 - fa) * (_1 - fb), fa * (_1 - fb), (_1 - fa) * fb, fa * fb
-        pr, pg, pb = unpack_color(t[ix(UPPER + 2 * i)])
-        qr, qg, qb = unpack_color(t[ix(UPPER + 2 * i + 1)])
-        rr, rg, rb = unpack_color(t[ix(LOWER + 2 * i)])
-        sr, sg, sb = unpack_color(t[ix(LOWER + 2 * i + 1)])
-        red = (p * pr + q * qr + r * rr + s * sr) * RED_SCALE
-        green = (p * pg + q * qg + r * rg + s * sg) * GREEN_SCALE
-        blue = (p * pb + q * qb + r * rb + s * sb) * BLUE_SCALE
+        red, green, blue = _between(t, UPPER + 2 * i, LOWER + 2 * i, b[ix(SR + i)], b[ix(SG + i)])
+        rn, gn, bn = _between(t, NEXT_UPPER + 2 * i, NEXT_LOWER + 2 * i, b[ix(SX + i)], b[ix(SY + i)])
+        share = b[ix(SLEVEL + i)]
+        red = (red + (rn - red) * share) * RED_SCALE
+        green = (green + (gn - green) * share) * GREEN_SCALE
+        blue = (blue + (bn - blue) * share) * BLUE_SCALE
         # Decoded with one division for all three.
         dr, dg, db = np.float32(1.002) - red, np.float32(1.002) - green, np.float32(1.002) - blue
         inverse = scale / (dr * dg * db)

@@ -21,10 +21,11 @@ STRIDE = BLOCK + 16
 FLOATS = 53 * STRIDE
 
 # Integers: first texel of the mip level (its border included), texels of both rows, mip level, samples on the line and
-# the most of these among LANES fragments; where runs of fragments on one triangle begin.
-TSTART, TUPPER, TLOWER, TLEVEL, TCOUNT, TMOST, RUNS = (k * STRIDE for k in range(7))
-INTEGERS = 7 * STRIDE
+# the most of these among LANES fragments; where runs of fragments on one triangle begin; texels of both rows in the
+# next level of reflections.
+TSTART, TUPPER, TLOWER, TLEVEL, TCOUNT, TMOST, RUNS, TNEXT_UPPER, TNEXT_LOWER = (k * STRIDE for k in range(9))
+INTEGERS = 9 * STRIDE
 
-# Texels: pairs of the upper row, pairs of the lower one.
-UPPER, LOWER = 0, 2 * STRIDE
-TEXELS = 4 * STRIDE
+# Texels: pairs of the upper row, pairs of the lower one; the same of the next level of reflections.
+UPPER, LOWER, NEXT_UPPER, NEXT_LOWER = (k * 2 * STRIDE for k in range(4))
+TEXELS = 8 * STRIDE
