@@ -87,7 +87,8 @@ def test_pictures_show_as_many_pips_as_the_label_says(library, renderer):
         # The two colours as they are in this light: the extremes along the line between them.
         spots = (along > (along[top].min() + along[top].max()) / 2) & top
         stats = cv2.connectedComponentsWithStats(spots.astype(np.uint8))[2]
-        assert (stats[1:, cv2.CC_STAT_AREA] > 4).sum() == frame.objects.category_id[0], (scene, frame.objects.asset)
+        # A pip covers about twenty pixels; a few dark ones at the rim of the face are none.
+        assert (stats[1:, cv2.CC_STAT_AREA] > 8).sum() == frame.objects.category_id[0], (scene, frame.objects.asset)
         counted.add(int(frame.objects.category_id[0]))
     assert len(counted) >= 3
 

@@ -319,7 +319,6 @@ targets:
 search: {takes: 3, scenes: 2}
 """
     made = scene_with(tmp_path, text, "frames=4", "workers=1", "scene.cameras.main.views=2", f"out={tmp_path / 'd'}")
-    logging.getLogger("simgen").propagate = True
     with caplog.at_level(logging.WARNING, logger="simgen"):
         render(made)
     told = [r.getMessage() for r in caplog.records if "do not show" in r.getMessage()]
