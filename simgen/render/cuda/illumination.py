@@ -20,14 +20,14 @@ from simgen.render.cuda.batch import Batch
 from simgen.render.cuda.device import Memory, launch
 from simgen.render.cuda.residency import DeviceEnvironments
 from simgen.render.cuda.stages import LISTED, OnDevice, Surfaces
-from simgen.render.raster import layout, penumbra
+from simgen.render.raster import layout, shadow_filter
 from simgen.render.raster import occlusion as raster_occlusion
 from simgen.render.raster.lighting import find_receivers, fit_shadows, map_size, occlusion_radius, orient
 from simgen.render.raster.lights import LIGHT_REALS
 from simgen.render.raster.lights import SHADOW as LIGHT_SHADOW
 from simgen.render.raster.shadow import COARSE, MAP_REALS, SIDE, TILE
 
-_DISCS = penumbra.spiral()
+_DISCS = shadow_filter.spiral()
 _TURNS = raster_occlusion.spiral()
 
 

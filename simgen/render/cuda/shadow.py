@@ -15,9 +15,9 @@ from numba import float32, int64
 from simgen.render.cuda.device import cuda, device, kernel
 from simgen.render.cuda.points import FNX, FNY, FNZ, NOISE, X, Y, Z
 from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH
+from simgen.render.raster.comparing import FILTER_TAPS, SEARCH_TAPS
 from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_VERTEX, PLACED
 from simgen.render.raster.lights import DIRECTIONAL, HALF_X, HALF_Y, KIND, POSITION, TRAVEL
-from simgen.render.raster.penumbra import FILTER_TAPS, SEARCH_TAPS
 from simgen.render.raster.shadow import (
     COARSE,
     CONE,

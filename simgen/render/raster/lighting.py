@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simgen.errors import RenderError
 from simgen.render.base import Snapshot
-from simgen.render.raster import block, layout, occlusion, penumbra, shadow, shadow_fit, simd
+from simgen.render.raster import block, layout, occlusion, penumbra, shadow, shadow_filter, shadow_fit, simd
 from simgen.render.raster.environment import Environments, KeyLight, fill_background
 from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.lights import SHADOW, pack_lights
@@ -18,7 +18,7 @@ from simgen.render.raster.scene import Residents, Tables
 from simgen.render.raster.scratch import Scratch
 from simgen.render.raster.shading import shade
 
-_DISCS = penumbra.spiral()
+_DISCS = shadow_filter.spiral()
 _TURNS = occlusion.spiral()
 
 
@@ -46,17 +46,7 @@ def shade_image(
         (filtered.radiance if photo is None else np.array(photo, np.float32, order="C")).reshape(-1),
         photo is not None, out,
     )  # fmt: skip
-    neighbours = ((width + 1) // 2 + 1) * ((height + 1) // 2 + 1)
-    share = get("share", np.float32, len(maps) * seen.total)
-    penumbra.look_up_shadows(
-        width, height, seen.count, seen.total, seen.pixel, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
-        seen.triangle, seen.planes, tables.camera, lights, maps, values, coarse, _DISCS,
-        get("penumbra_index", np.int32, width * height), get("penumbra_chosen", np.int32, seen.total + neighbours),
-        get("penumbra_grid", np.float32, (2 + len(maps)) * neighbours),
-        get("penumbra_cells", np.float32, (2 + len(maps)) * neighbours),
-        scratch.filled("penumbra", np.float32, 0, penumbra.VALUES),
-        get("penumbra_lists", np.int32, penumbra.NUMBERS), share,
-    )  # fmt: skip
+    share = _look_up_shadows(tables, seen, lights, maps, values, coarse, width, height, scratch)
     shade(
         0, seen.total, seen.count, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
         seen.weight, opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
@@ -134,6 +124,30 @@ def _draw_shadows(
     for row, indices in zip(rows, drawn, strict=True):
         shadow.draw_map(row, indices, tables.draws, placed.vertices, residents.faces.pool.data, flat, values, coarse)
     return np.stack(rows) if rows else np.zeros((1, shadow.MAP_REALS), np.float32), values, coarse
+
+
+def _look_up_shadows(
+    tables: Tables, seen: Fragments, lights: Any, maps: Any, values: Any, coarse: Any, width: int, height: int,
+    scratch: Scratch,
+) -> Any:  # fmt: skip
+    """Share of each light with a shadow map that fragments see, (maps, total), flat."""
+    get = scratch.get
+    share = get("share", np.float32, len(maps) * seen.total)
+    rows, stride = penumbra.band(width)
+    words = get("penumbra_wanted", np.uint64, rows * stride // 2 + 2)
+    listed = 4 * rows * stride + 8
+    penumbra.look_up_shadows(
+        width, height, seen.count, seen.total, seen.pixel, seen.px, seen.py, seen.w, seen.triangle, seen.planes,
+        tables.camera, lights, maps, values, coarse, _DISCS,
+        get("penumbra_grid", np.float32, (1 + len(maps)) * (rows + 1) * stride),
+        get("penumbra_index", np.int32, (rows + 1) * stride),
+        get("penumbra_row", np.float32, (2 + len(maps)) * 2 * stride),
+        get("penumbra_doubts", np.uint8, 2 * stride), words.view(np.uint8), words,
+        get("penumbra_chosen", np.int32, listed), get("penumbra_listed", np.int32, listed),
+        scratch.filled("penumbra", np.float32, 0, shadow_filter.VALUES),
+        get("penumbra_lists", np.int32, shadow_filter.NUMBERS), share,
+    )  # fmt: skip
+    return share
 
 
 def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: Scratch, opening: Any) -> None:

@@ -18,15 +18,16 @@ WIDTH = 8
 _F64, _F32, _I64, _I32 = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(32)
 
 
-def _vector(kind: Any, width: int = WIDTH) -> Any:
+def vector(kind: Any, width: int = WIDTH) -> Any:
+    """LLVM's type of ``width`` values of a ``kind``."""
     return ir.VectorType(kind, width)
 
 
-def _spread(builder: Any, value: Any, width: int = WIDTH) -> Any:
+def spread(builder: Any, value: Any, width: int = WIDTH) -> Any:
     """``value`` in all lanes."""
-    nothing = ir.Constant(_vector(value.type, width), ir.Undefined)
+    nothing = ir.Constant(vector(value.type, width), ir.Undefined)
     first = builder.insert_element(nothing, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(_vector(_I32, width), [0] * width))
+    return builder.shuffle_vector(first, nothing, ir.Constant(vector(_I32, width), [0] * width))
 
 
 def _raise_keys(
@@ -42,17 +43,17 @@ def _raise_keys(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         keys, at, count, a, x, row, low, high, below = arguments
         start = builder.gep(context.make_array(signature.args[0])(context, builder, keys).data, [at])
-        columns = builder.fadd(_spread(builder, x), ir.Constant(_vector(_F64), [float(k) for k in range(WIDTH)]))
-        w = builder.fadd(builder.fmul(_spread(builder, a), columns), _spread(builder, row))
-        low, high = _spread(builder, low), _spread(builder, high)
+        columns = builder.fadd(spread(builder, x), ir.Constant(vector(_F64), [float(k) for k in range(WIDTH)]))
+        w = builder.fadd(builder.fmul(spread(builder, a), columns), spread(builder, row))
+        low, high = spread(builder, low), spread(builder, high)
         w = builder.select(builder.fcmp_ordered(">", low, w), low, w)
         w = builder.select(builder.fcmp_ordered("<", high, w), high, w)
-        bits = builder.bitcast(builder.fptrunc(w, _vector(_F32)), _vector(_I32))
-        upper = builder.shl(builder.zext(bits, _vector(_I64)), ir.Constant(_vector(_I64), [32] * WIDTH))
-        key = builder.or_(upper, _spread(builder, below))
-        inside = builder.icmp_signed("<", ir.Constant(_vector(_I64), list(range(WIDTH))), _spread(builder, count))
-        key = builder.select(inside, key, ir.Constant(_vector(_I64), [0] * WIDTH))
-        place = builder.bitcast(start, _vector(_I64).as_pointer())
+        bits = builder.bitcast(builder.fptrunc(w, vector(_F32)), vector(_I32))
+        upper = builder.shl(builder.zext(bits, vector(_I64)), ir.Constant(vector(_I64), [32] * WIDTH))
+        key = builder.or_(upper, spread(builder, below))
+        inside = builder.icmp_signed("<", ir.Constant(vector(_I64), list(range(WIDTH))), spread(builder, count))
+        key = builder.select(inside, key, ir.Constant(vector(_I64), [0] * WIDTH))
+        place = builder.bitcast(start, vector(_I64).as_pointer())
         old = builder.load(place, align=8)
         builder.store(builder.select(builder.icmp_unsigned(">", key, old), key, old), place, align=8)
         return context.get_dummy_value()
@@ -73,15 +74,15 @@ def _raise_texels(typingctx: Any, texels: Any, at: Any, count: Any, a: Any, valu
     ``texels`` and the values are float32.
     """
     signature = types.void(texels, types.int64, types.int64, types.float32, types.float32)
-    reals = _vector(_F32, TEXELS)
+    reals = vector(_F32, TEXELS)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         texels, at, count, a, value = arguments
         start = builder.gep(context.make_array(signature.args[0])(context, builder, texels).data, [at])
         steps = ir.Constant(reals, [float(k) for k in range(TEXELS)])
-        found = builder.fadd(builder.fmul(_spread(builder, a, TEXELS), steps), _spread(builder, value, TEXELS))
-        lanes = ir.Constant(_vector(_I32, TEXELS), list(range(TEXELS)))
-        inside = builder.icmp_signed("<", lanes, _spread(builder, builder.trunc(count, _I32), TEXELS))
+        found = builder.fadd(builder.fmul(spread(builder, a, TEXELS), steps), spread(builder, value, TEXELS))
+        lanes = ir.Constant(vector(_I32, TEXELS), list(range(TEXELS)))
+        inside = builder.icmp_signed("<", lanes, spread(builder, builder.trunc(count, _I32), TEXELS))
         place = builder.bitcast(start, reals.as_pointer())
         old = builder.load(place, align=4)
         higher = builder.and_(inside, builder.fcmp_ordered(">", found, old))
