@@ -1,7 +1,7 @@
 """The stages from a visibility buffer to colour: shadow maps, ambient occlusion, environments, shading.
 
-What is decided per image on the host (which lights get a map, what each map covers) is decided by the functions of the
-CPU rasterizer, from the same points.
+What is decided on the host (which lights get a map, what each map covers, which images share it) is decided by the
+functions of the CPU rasterizer, from the same points.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from simgen.render.cuda.residency import DeviceEnvironments
 from simgen.render.cuda.stages import LISTED, OnDevice, Surfaces
 from simgen.render.raster import layout, shadow_filter
 from simgen.render.raster import occlusion as raster_occlusion
-from simgen.render.raster.lighting import find_receivers, fit_shadows, map_size, occlusion_radius, orient
-from simgen.render.raster.lights import LIGHT_REALS
-from simgen.render.raster.lights import SHADOW as LIGHT_SHADOW
+from simgen.render.raster.lighting import map_size, occlusion_radius, orient
+from simgen.render.raster.lights import LIGHT_REALS, SHADOW, turn_lights
 from simgen.render.raster.shadow import COARSE, MAP_REALS, SIDE, TILE
+from simgen.render.raster.shadow_fit import caster_matrices, fit_view
+from simgen.render.raster.shadow_scene import SceneLights, light_scene
 
 _DISCS = shadow_filter.spiral()
 _TURNS = raster_occlusion.spiral()
@@ -47,33 +48,59 @@ class Frame:
 
 @dataclass(eq=False)
 class _Around:
-    """Environments and lights of a batch: tables for the kernels, and lights image by image."""
+    """Environments and lights of a batch: tables for the kernels, and scenes image by image."""
 
     reals: NDArray[np.float32]  # (B, ENVIRONMENT_REALS)
     numbers: NDArray[np.int64]  # (B, ENVIRONMENT_INTS)
-    lights: list[NDArray[np.float32]]
+    scenes: list[SceneLights]
     photo: NDArray[np.float32]  # (n, H * W * 3), n = B when any image has a background of its own, else 1
 
 
 @dataclass(eq=False)
 class _Maps:
-    """Shadow maps of a batch on the device: table, where texels and tiles begin, texels, coarse maps."""
+    """Shadow maps of a batch on the device, as images read them: table, where texels and tiles begin, maps.
 
+    ``lights`` are those of each image; their SHADOW column names rows of the table.
+    """
+
+    lights: list[NDArray[np.float32]]
     rows: Any
     starts: Any
     tile_starts: Any
-    tile_count: int
     values: Any
     coarse: Any
+
+
+@dataclass(eq=False)
+class _Drawings:
+    """Shadow maps to draw: their rows, where texels begin, (MAP, DRAW, FIRST) and matrices of casters, their faces."""
+
+    rows: list[NDArray[np.float32]]
+    texels: list[int]
+    casters: list[tuple[int, int, int]]
+    matrices: list[NDArray[np.float32]]
+    faces: int = 0
+
+    def add(
+        self, row: NDArray[np.float32], drawables: Sequence[int], faces: Sequence[int], matrices: NDArray[np.float32]
+    ) -> int:
+        """The number of a map into which ``drawables`` of so many ``faces`` are to be drawn."""
+        for drawable, count in zip(drawables, faces, strict=True):
+            self.casters.append((len(self.rows), drawable, self.faces))
+            self.faces += count
+        self.rows.append(row)
+        self.texels.append(self.texels[-1] + int(row[SIDE]) ** 2)
+        self.matrices.append(matrices)
+        return len(self.rows) - 1
 
 
 def shade_batch(frame: Frame, shadow_size: int, environments: DeviceEnvironments, memory: Memory, out: Any) -> None:
     """Write the linear colour of all images into ``out`` (B * H * W * 3)."""
     width, height = frame.width, frame.height
-    around = _surround(frame, environments)
+    around = _surround(frame, map_size(shadow_size, width, height), environments)
     maps = _draw_shadows(frame, around, map_size(shadow_size, width, height), memory)
     depth, opening = _occlude(frame, memory)
-    lights = np.concatenate(around.lights) if around.lights else np.zeros((0, LIGHT_REALS), np.float32)
+    lights = np.concatenate(maps.lights) if maps.lights else np.zeros((0, LIGHT_REALS), np.float32)
     radiance, reflections = environments.pools()
     drawn, seen = frame.drawn, frame.seen
     count = len(frame.snapshots) * width * height
@@ -87,20 +114,21 @@ def shade_batch(frame: Frame, shadow_size: int, environments: DeviceEnvironments
     )  # fmt: skip
 
 
-def _surround(frame: Frame, environments: DeviceEnvironments) -> _Around:
+def _surround(frame: Frame, shadow_size: int, environments: DeviceEnvironments) -> _Around:
     environments.begin_batch()
     snapshots, shape = frame.snapshots, (frame.height, frame.width, 3)
     reals = np.zeros((len(snapshots), lighting.ENVIRONMENT_REALS), np.float32)
     numbers = np.zeros((len(snapshots), color.ENVIRONMENT_INTS), np.int64)
-    lights: list[NDArray[np.float32]] = []
+    scenes: list[SceneLights] = []
     photos = any(s.environment.background is not None for s in snapshots)
     photo = np.zeros((len(snapshots) if photos else 1, int(np.prod(shape)) if photos else 1), np.float32)
     total = 0
     for k, snapshot in enumerate(snapshots):
         environment = snapshot.environment
         known = environments.get(environment)
-        rotation, table = orient(snapshot, known.keys)
-        reals[k, :9] = rotation
+        last = scenes[-1] if scenes else None
+        scenes.append(light_scene(snapshot, frame.batch.tables[k], known.keys, shadow_size, last))
+        reals[k, :9] = orient(scenes[-1], snapshot.camera.T_world_cam)
         reals[k, lighting.INTENSITY], reals[k, lighting.SCALE] = environment.intensity, known.scale
         reals[k, lighting.HARMONICS :] = known.harmonics
         numbers[k, color.REFLECTIONS], numbers[k, color.RADIANCE] = known.reflections, known.radiance
@@ -112,65 +140,78 @@ def _surround(frame: Frame, environments: DeviceEnvironments) -> _Around:
                 )
             photo[k] = environment.background.reshape(-1)
             numbers[k, color.PHOTO] = 1
-        numbers[k, color.FIRST_LIGHT], numbers[k, color.LAST_LIGHT] = total, total + len(table)
-        total += len(table)
-        lights.append(table)
-    return _Around(reals, numbers, lights, photo)
+        numbers[k, color.FIRST_LIGHT], numbers[k, color.LAST_LIGHT] = total, total + len(scenes[-1].table)
+        total += len(scenes[-1].table)
+    return _Around(reals, numbers, scenes, photo)
 
 
 def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memory) -> _Maps:
-    """Fit and draw the shadow maps of all images; sets the SHADOW column of the lights to rows of the batch."""
+    """Fit and draw the shadow maps of all images; images of one scene that follow each other share its maps."""
     pixels, batch = frame.width * frame.height, frame.batch
     count = len(frame.snapshots) * pixels
     depths = memory.get("inverse depths", np.float32, count)
     launch(color.inverse_depths, count, frame.keys, len(frame.offsets), pixels, depths, count)
     found = depths[:count].copy_to_host().reshape(-1, pixels)
     first_drawable = batch.first_drawable()
+    drawings = _Drawings([], [0], [], [])
     rows: list[NDArray[np.float32]] = []
-    casters: list[tuple[int, int, int]] = []
-    texels, faces = [0], [0]
-    for k, tables in enumerate(batch.tables):
+    read: list[int] = []  # which map each row is of
+    lights: list[NDArray[np.float32]] = []
+    of_scene: dict[int, int] = {}
+    for k, (snapshot, tables, scene) in enumerate(zip(frame.snapshots, batch.tables, around.scenes, strict=True)):
+        if k == 0 or scene is not around.scenes[k - 1]:
+            of_scene = {}
         at = np.flatnonzero(found[k])
-        points = find_receivers(at % frame.width, at // frame.width, found[k][at], tables.camera)
-        lights = around.lights[k]
-        fitted, drawn, _ = fit_shadows(tables, points, lights, shadow_size)
-        lights[:, LIGHT_SHADOW] += np.where(lights[:, LIGHT_SHADOW] >= 0, np.float32(len(rows)), np.float32(0))
-        for row, indices in zip(fitted, drawn, strict=True):
-            for m in indices:
-                casters.append((len(rows), int(first_drawable[k] + m), faces[-1]))
-                faces.append(faces[-1] + int(tables.draws[m, layout.FACES]))
-            rows.append(row)
-            texels.append(texels[-1] + int(row[SIDE]) ** 2)
-    table = np.stack(rows) if rows else np.zeros((1, MAP_REALS), np.float32)
-    starts = np.array(texels[:-1] or [0], np.int64)
-    tiles = texels[-1] // TILE**2
-    maps = _Maps(
-        memory.put("maps", table), memory.put("map starts", starts), memory.put("tile starts", starts // TILE**2),
-        tiles, memory.get("shadow", np.float32, texels[-1]), memory.get("coarse", np.float32, COARSE * tiles),
-    )  # fmt: skip
+        px, py = ((at % frame.width).astype(np.float32), (at // frame.width).astype(np.float32))
+        T_world_cam = snapshot.camera.T_world_cam
+        receivers = len(at), px, py, found[k][at]
+        view = fit_view(scene.fit, scene.table, receivers, tables.camera, T_world_cam, shadow_size)
+        table = turn_lights(scene.table, T_world_cam)
+        table[:, SHADOW] = -1.0
+        for j, light in enumerate(view.lights):
+            known = of_scene.get(light) if view.shared[j] else None
+            if known is None:
+                chosen = scene.fit.drawn[light]
+                faces = tables.draws[chosen, layout.FACES].tolist()
+                matrices = caster_matrices(view.frames[j], tables.world[chosen])
+                known = drawings.add(view.rows[j], (first_drawable[k] + chosen).tolist(), faces, matrices)
+            if view.shared[j]:
+                of_scene[light] = known
+            table[light, SHADOW] = len(rows)
+            rows.append(view.rows[j])
+            read.append(known)
+        lights.append(table)
+    starts = np.array([drawings.texels[n] for n in read] or [0], np.int64)
+    values = memory.get("shadow", np.float32, drawings.texels[-1])
+    coarse = memory.get("coarse", np.float32, COARSE * (drawings.texels[-1] // TILE**2))
     if rows:
-        _draw_maps(frame.drawn, maps, np.array(casters, np.int64), texels[-1], faces[-1], memory)
-    return maps
+        _draw_maps(frame.drawn, drawings, values, coarse, memory)
+    return _Maps(
+        lights, memory.put("maps", np.stack(rows) if rows else np.zeros((1, MAP_REALS), np.float32)),
+        memory.put("map starts", starts), memory.put("tile starts", starts // TILE**2), values, coarse,
+    )  # fmt: skip
 
 
-def _draw_maps(
-    drawn: OnDevice, maps: _Maps, casters: NDArray[np.int64], texels: int, faces: int, memory: Memory
-) -> None:
-    launch(shadow.empty, texels, maps.values, texels)
+def _draw_maps(drawn: OnDevice, drawings: _Drawings, values: Any, coarse: Any, memory: Memory) -> None:
+    texels, tiles = drawings.texels[-1], drawings.texels[-1] // TILE**2
+    launch(shadow.empty, texels, values, texels)
     listed = memory.get("listed", np.int32, 2 * LISTED)[: 2 * LISTED].reshape(LISTED, 2)
     number = memory.put("number", np.zeros(1, np.int32))
+    casters, starts = np.array(drawings.casters, np.int64), np.array(drawings.texels[:-1], np.int64)
+    rows, tile_starts = memory.put("drawn maps", np.stack(drawings.rows)), starts // TILE**2
     what = (
-        memory.put("casters", casters), memory.put("caster faces", casters[:, shadow.FIRST]), maps.rows, maps.starts,
-        drawn.draws, drawn.placed, drawn.faces, maps.values, listed, number,
+        memory.put("casters", casters), memory.put("caster faces", casters[:, shadow.FIRST]),
+        memory.put("caster matrices", np.concatenate(drawings.matrices)), rows, memory.put("drawn starts", starts),
+        drawn.draws, drawn.vertices, drawn.faces, values, listed, number,
     )  # fmt: skip
-    launch(shadow.draw_casters, faces, *what, faces)
+    launch(shadow.draw_casters, drawings.faces, *what, drawings.faces)
     shadow.draw_caster_tiles[visibility.TILE_BLOCKS, visibility.TILE_THREADS](*what)
-    tiles = maps.tile_count
     rough = memory.get("rough", np.float32, 2 * tiles)
     across = memory.get("across", np.float32, COARSE * tiles)
-    launch(shadow.coarsen, tiles, maps.rows, maps.starts, maps.tile_starts, maps.values, rough, tiles)
-    launch(shadow.widen, tiles, maps.rows, maps.tile_starts, rough, across, 0, tiles)
-    launch(shadow.widen, tiles, maps.rows, maps.tile_starts, across, maps.coarse, 1, tiles)
+    first_tiles = memory.put("drawn tiles", tile_starts)
+    launch(shadow.coarsen, tiles, rows, what[4], first_tiles, values, rough, tiles)
+    launch(shadow.widen, tiles, rows, first_tiles, rough, across, 0, tiles)
+    launch(shadow.widen, tiles, rows, first_tiles, across, coarse, 1, tiles)
 
 
 def _occlude(frame: Frame, memory: Memory) -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """Shadow maps of a whole batch: drawn by atomic maxima, read a fragment a thread.
 
-Maps are fitted on the host (``simgen.render.raster.lighting.fit_shadows``); formulas are those of
+Maps are fitted on the host (``simgen.render.raster.shadow_fit``); formulas are those of
 ``simgen.render.raster.shadow`` and ``penumbra``, except that every fragment is filtered by itself where the CPU takes
 over the results of four neighbours that agree.
 """
@@ -16,7 +16,7 @@ from simgen.render.cuda.device import cuda, device, kernel
 from simgen.render.cuda.points import FNX, FNY, FNZ, NOISE, X, Y, Z
 from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH
 from simgen.render.raster.comparing import FILTER_TAPS, SEARCH_TAPS
-from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_VERTEX, PLACED
+from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_IN_POOL, VERTEX
 from simgen.render.raster.lights import DIRECTIONAL, HALF_X, HALF_Y, KIND, POSITION, TRAVEL
 from simgen.render.raster.shadow import (
     COARSE,
@@ -35,7 +35,7 @@ from simgen.render.raster.shadow import (
     WIDEST,
 )
 
-# A drawable to draw into a map, int64: row of the map table, drawable, number of its first face in the list.
+# A drawable to draw into a map, int64: number of the map, drawable, number of its first face in the list.
 MAP, DRAW, FIRST = range(3)
 
 # A triangle over a map, float32: corners sorted by y, the value at the first and its steps, slopes of the edges.
@@ -74,12 +74,12 @@ def empty(values: Any, count: int) -> None:
 
 
 @device
-def _project(row: Any, placed: Any, at: int) -> Any:
-    """Place and value in a map of the vertex at ``at``; the value is NaN behind the light."""
-    X_, Y_, Z_ = np.float32(placed[at]), np.float32(placed[at + 1]), np.float32(placed[at + 2])
-    x = row[0] * X_ + row[1] * Y_ + row[2] * Z_ + row[3]
-    y = row[4] * X_ + row[5] * Y_ + row[6] * Z_ + row[7]
-    z = row[8] * X_ + row[9] * Y_ + row[10] * Z_ + row[11]
+def _project(row: Any, matrices: Any, k: int, vertices: Any, at: int) -> Any:
+    """Place and value in a map of the vertex at ``at`` of the pool; the value is NaN behind the light."""
+    X_, Y_, Z_ = vertices[at], vertices[at + 1], vertices[at + 2]
+    x = matrices[k, 0] * X_ + matrices[k, 1] * Y_ + matrices[k, 2] * Z_ + matrices[k, 3]
+    y = matrices[k, 4] * X_ + matrices[k, 5] * Y_ + matrices[k, 6] * Z_ + matrices[k, 7]
+    z = matrices[k, 8] * X_ + matrices[k, 9] * Y_ + matrices[k, 10] * Z_ + matrices[k, 11]
     value = -z
     if row[PERSPECTIVE] > _0:
         value = _1 / z
@@ -90,13 +90,20 @@ def _project(row: Any, placed: Any, at: int) -> Any:
 
 
 @device
-def set_up_caster(face: int, m: int, row: Any, draws: Any, placed: Any, faces: Any, piece: Any, box: Any) -> bool:
-    """Set up a face for a map into ``piece`` (_PIECE,) and ``box`` (4,), its columns and rows; whether it is drawn."""
+def set_up_caster(
+    face: int, k: int, casters: Any, matrices: Any, row: Any, draws: Any, vertices: Any, faces: Any, piece: Any,
+    box: Any,
+) -> bool:  # fmt: skip
+    """Set up a face of caster ``k`` for a map into ``piece`` (_PIECE,) and ``box`` (4,), its columns and rows.
+
+    Returns whether it is drawn.
+    """
+    m = casters[k, DRAW]
     at = 3 * (np.int64(draws[m, FACES_IN_POOL]) + face)
-    first = np.int64(draws[m, FIRST_VERTEX])
-    x0, y0, v0 = _project(row, placed, (first + faces[at]) * PLACED)
-    x1, y1, v1 = _project(row, placed, (first + faces[at + 1]) * PLACED)
-    x2, y2, v2 = _project(row, placed, (first + faces[at + 2]) * PLACED)
+    first = np.int64(draws[m, FIRST_IN_POOL])
+    x0, y0, v0 = _project(row, matrices, k, vertices, (first + faces[at]) * VERTEX)
+    x1, y1, v1 = _project(row, matrices, k, vertices, (first + faces[at + 1]) * VERTEX)
+    x2, y2, v2 = _project(row, matrices, k, vertices, (first + faces[at + 2]) * VERTEX)
     limit = row[SIDE]
     ymin, ymax = min(y0, y1, y2), max(y0, y1, y2)
     if not (np.ceil(max(ymin, _0)) < np.ceil(min(ymax, limit))):
@@ -162,10 +169,13 @@ def caster_value(piece: Any, x: int, y: int) -> Any:
 
 @kernel
 def draw_casters(
-    casters: Any, firsts: Any, maps: Any, starts: Any, draws: Any, placed: Any, faces: Any, values: Any, listed: Any,
-    number: Any, count: int,
+    casters: Any, firsts: Any, matrices: Any, maps: Any, starts: Any, draws: Any, vertices: Any, faces: Any,
+    values: Any, listed: Any, number: Any, count: int,
 ) -> None:  # fmt: skip
-    """A thread per face of a caster (MAP, DRAW, FIRST in ``casters``): draw it when small, else list its tiles."""
+    """A thread per face of a caster: draw it when small, else list its tiles.
+
+    ``casters`` (n, 3) are MAP, DRAW, FIRST, ``matrices`` (n, 12) from their meshes before scale to the lights.
+    """
     i = cuda.grid(1)
     piece = cuda.local.array(_PIECE, float32)
     box = cuda.local.array(4, int64)
@@ -173,7 +183,7 @@ def draw_casters(
         return
     k = find_row(firsts, i)
     row = maps[casters[k, MAP]]
-    if not set_up_caster(i - firsts[k], casters[k, DRAW], row, draws, placed, faces, piece, box):
+    if not set_up_caster(i - firsts[k], k, casters, matrices, row, draws, vertices, faces, piece, box):
         return
     side, start = int(row[SIDE]), starts[casters[k, MAP]]
     if (box[1] - box[0] + 1) * (box[3] - box[2] + 1) > SMALL:
@@ -200,8 +210,8 @@ def draw_casters(
 
 @kernel
 def draw_caster_tiles(
-    casters: Any, firsts: Any, maps: Any, starts: Any, draws: Any, placed: Any, faces: Any, values: Any, listed: Any,
-    number: Any,
+    casters: Any, firsts: Any, matrices: Any, maps: Any, starts: Any, draws: Any, vertices: Any, faces: Any,
+    values: Any, listed: Any, number: Any,
 ) -> None:  # fmt: skip
     """Blocks of TILE_THREADS threads: draw the tiles listed, a texel a thread."""
     piece = cuda.local.array(_PIECE, float32)
@@ -218,7 +228,7 @@ def draw_caster_tiles(
         tile = np.int64(listed[n, 1])
         x = (tile % across) * TILE_WIDTH + cuda.threadIdx.x % TILE_WIDTH
         y = (tile // across) * TILE_HEIGHT + cuda.threadIdx.x // TILE_WIDTH
-        set_up_caster(i - firsts[k], casters[k, DRAW], row, draws, placed, faces, piece, box)
+        set_up_caster(i - firsts[k], k, casters, matrices, row, draws, vertices, faces, piece, box)
         if box[2] <= y <= box[3]:
             begin, end = caster_columns(piece, y, side)
             if begin <= x < end:
@@ -384,7 +394,7 @@ def light_seen(light: Any, start: int, tile_start: int, shadow: Any, coarse: Any
     d = mx * lx + my * ly + mz * lz if perspective else mz
     tiny = np.float32(1e-5)
     d = min(d, -tiny) if d < _0 else max(d, tiny)
-    bound = np.float32(6.0) * texel * metre
+    bound = np.float32(12.0) * texel * metre
     du = min(max(mx / (d * sx), -bound), bound)
     dv = min(max(my / (d * sy), -bound), bound)
     value = depth + bias

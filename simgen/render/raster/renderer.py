@@ -22,6 +22,7 @@ from simgen.render.raster.outputs import Outputs
 from simgen.render.raster.scene import Residents
 from simgen.render.raster.scratch import Scratch
 from simgen.render.raster.shading import shade
+from simgen.render.raster.shadow_scene import ShadowMaps
 from simgen.render.raster.simd import WIDTH
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 from simgen.scene.record import LightRecord
@@ -65,18 +66,21 @@ class RasterRenderer:
         self._pattern = sample_pattern(samples)
         self._residents = Residents(memory_limit * 7 // 8)
         self._environments = Environments(memory_limit // 8)
+        self._shadows = ShadowMaps()
         self._scratch = Scratch()
         self._outputs = Outputs()
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory held from image to image: what is resident, and working memory."""
-        return self._residents.nbytes + self._environments.nbytes + self._scratch.nbytes + self._outputs.nbytes
+        held = self._residents, self._environments, self._shadows, self._scratch, self._outputs
+        return sum(part.nbytes for part in held)
 
     def close(self) -> None:
         """Free what is resident; the renderer can be used again."""
         self._residents.clear()
         self._environments.clear()
+        self._shadows.clear()
         self._scratch.clear()
         self._outputs.clear()
 
@@ -115,8 +119,9 @@ class RasterRenderer:
         _write_labels(snapshot, placed, seen, out)
         if "rgb" in out:
             shade_image(
-                snapshot, placed, seen, self.shadow_size, self._residents, self._environments, self._scratch, out["rgb"]
-            )
+                snapshot, placed, seen, self.shadow_size, self._residents, self._environments, self._shadows,
+                self._scratch, out["rgb"],
+            )  # fmt: skip
 
     def silhouettes(self, snapshot: Snapshot) -> list[Silhouette]:
         """The full silhouette of every instance id 1...K of a snapshot, K being the highest.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Tables:
     draws: Array  # (M, DRAW_INTS) int32
     reals: Array  # (M, DRAW_REALS) float32
     matrices: Array  # (M, DRAW_MATRICES) float64
+    world: Array  # (M, 3, 4) float64, from mesh coordinates before scale to the world
     scales: Array  # (M, 3) float64
     tiles: Array  # (M,) float64
     camera: Array  # (CAMERA_REALS,) float64
@@ -35,6 +36,8 @@ class Tables:
     convex: NDArray[np.bool_]  # (M,)
     vertex_count: int
     face_count: int
+    extent: float | None  # longest side of the labelled objects (of all drawables where none is), in metres: the median
+    solids: tuple[Any, ...]  # equal for drawables of equal shape that cull the same faces
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Residents:
         self.faces = Store(np.int32, limit // 12, 3)
         self.colors = Store(np.float32, limit // 12, 4)
         self.texels = Store(np.uint32, limit * 8 // 12)
+        self._packed: tuple[list[Any], tuple[Drawable, ...], Tables] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -130,13 +134,30 @@ class Residents:
 
     def clear(self) -> None:
         """Forget everything."""
+        self._packed = None
         for store in (self.vertices, self.faces, self.colors, self.texels):
             store.clear()
 
     def begin(self) -> None:
         """Start an image."""
+        self._packed = None
         for store in (self.vertices, self.faces, self.colors, self.texels):
             store.begin()
+
+    def contents(self, drawables: tuple[Drawable, ...]) -> Tables:
+        """Tables of ``drawables`` made resident, without what poses and camera decide.
+
+        Images of one scene follow each other: the last drawables are known again, and are still resident.
+        """
+        # Identity tells meshes and materials apart: while the drawables are kept, so are they.
+        known = [
+            (id(d.mesh), id(d.material), tuple(d.scale), d.projection, d.tile, d.instance_id, d.part_id)
+            for d in drawables
+        ]
+        if self._packed is None or self._packed[0] != known:
+            self.begin()
+            self._packed = known, drawables, _contents(drawables, self)
+        return self._packed[2]
 
     def mesh(self, mesh: Mesh) -> tuple[int, int, int, MeshFacts]:
         """First vertex, first face and first colour (-1: none) in the pools, and facts about the mesh."""
@@ -194,10 +215,11 @@ def camera_reals(snapshot: Snapshot) -> NDArray[np.float64]:
     return out
 
 
-def _neighbour(snapshot: Snapshot, neighbour: Neighbour | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _neighbour(
+    snapshot: Snapshot, poses: NDArray[np.float64], neighbour: Neighbour | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if neighbour is None:
-        poses = [d.T_world_obj for d in snapshot.drawables]
-        return np.array(poses, np.float64).reshape(-1, 4, 4), np.asarray(snapshot.camera.T_world_cam, np.float64)
+        return poses, np.asarray(snapshot.camera.T_world_cam, np.float64)
     poses_then = np.asarray(neighbour.T_world_obj, np.float64).reshape(-1, 4, 4)
     if len(poses_then) != len(snapshot.drawables):
         raise RenderError(
@@ -208,7 +230,25 @@ def _neighbour(snapshot: Snapshot, neighbour: Neighbour | None) -> tuple[NDArray
 
 def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     """Tables of a snapshot. Raises RenderError for a camera or mesh that cannot be drawn."""
-    drawables = snapshot.drawables
+    contents = residents.contents(snapshot.drawables)
+    poses = np.array([d.T_world_obj for d in snapshot.drawables], np.float64).reshape(-1, 4, 4)
+    then = [_neighbour(snapshot, poses, snapshot.next), _neighbour(snapshot, poses, snapshot.previous)]
+    matrices = np.zeros((len(poses), L.DRAW_MATRICES))
+    place_drawables(
+        poses,
+        contents.scales,
+        np.array(snapshot.camera.T_world_cam, np.float64),
+        np.ascontiguousarray(np.stack([t[0] for t in then])),
+        np.ascontiguousarray(np.stack([t[1] for t in then])),
+        matrices,
+    )
+    world = poses[:, :3].copy()
+    world[:, :, :3] *= contents.scales[:, None]
+    return replace(contents, matrices=matrices, world=world, camera=camera_reals(snapshot))
+
+
+def _contents(drawables: tuple[Drawable, ...], residents: Residents) -> Tables:
+    """Tables of drawables that have no place yet: ``matrices``, ``world`` and ``camera`` are empty."""
     count = len(drawables)
     # Lists become arrays in one go: element by element, arrays would take most of the time spent here.
     integers: list[tuple[int, ...]] = []
@@ -216,7 +256,6 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
     facts: list[MeshFacts] = []
     rows: list[NDArray[np.int32]] = []
     known: dict[str, int] = {}
-    residents.begin()
 
     def texture(image: Texture | None, kind: str) -> int:
         if image is None:
@@ -253,30 +292,26 @@ def pack(snapshot: Snapshot, residents: Residents) -> Tables:
         faces += row[L.FACES]
     scales = np.array([d.scale for d in drawables], np.float64).reshape(count, 3)
     tiles = np.array([d.tile if d.tile > 0 else 1.0 for d in drawables])
-    matrices = np.zeros((count, L.DRAW_MATRICES))
-    poses = np.array([d.T_world_obj for d in drawables], np.float64).reshape(-1, 4, 4)
-    then = [_neighbour(snapshot, snapshot.next), _neighbour(snapshot, snapshot.previous)]
-    place_drawables(
-        poses,
-        scales,
-        np.array(snapshot.camera.T_world_cam, np.float64),
-        np.ascontiguousarray(np.stack([t[0] for t in then])),
-        np.ascontiguousarray(np.stack([t[1] for t in then])),
-        matrices,
-    )
+    bounds = np.array([fact.bounds for fact in facts]).reshape(count, 2, 3)
+    draws = np.array(integers, np.int32).reshape(count, L.DRAW_INTS)
+    extents = np.abs((bounds[:, 1] - bounds[:, 0]) * scales).max(1)
+    labelled = draws[:, L.INSTANCE] > 0
     return Tables(
-        draws=np.array(integers, np.int32).reshape(count, L.DRAW_INTS),
+        draws=draws,
         reals=np.array(reals, np.float32).reshape(count, L.DRAW_REALS),
-        matrices=matrices,
+        matrices=np.zeros((0, L.DRAW_MATRICES)),
+        world=np.zeros((0, 3, 4)),
         scales=scales,
         tiles=tiles,
-        camera=camera_reals(snapshot),
+        camera=np.zeros(L.CAMERA_REALS),
         textures=np.array(rows) if rows else np.zeros((1, L.TEXTURE_INTS), np.int32),
-        bounds=np.array([fact.bounds for fact in facts]).reshape(count, 2, 3),
+        bounds=bounds,
         extremes=np.array([fact.extremes for fact in facts]).reshape(count, DIRECTIONS, 3),
         convex=np.array([fact.convex for fact in facts], np.bool_),
         vertex_count=vertices,
         face_count=faces,
+        extent=float(np.median(extents[labelled] if labelled.any() else extents)) if count else None,
+        solids=(tuple(d.mesh.key for d in drawables), scales.tobytes(), draws[:, L.CULL].tobytes()),
     )
 
 

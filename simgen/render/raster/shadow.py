@@ -1,4 +1,4 @@
-"""Shadow maps: fitted to what is seen, drawn from the light, filtered by the width of the penumbra.
+"""Shadow maps: drawn from the light, filtered by the width of the penumbra.
 
 A map stores at each texel a value that grows towards the light: minus the distance along the light for directional
 lights (orthographic), the inverse of the distance for the others (perspective), which is linear over the map. The
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from simgen.render.raster.jit import fast, ix
-from simgen.render.raster.layout import CULL, FACES, FACES_IN_POOL, FIRST_VERTEX, PLACED, VERTICES
+from simgen.render.raster.layout import CULL, FACES, FACES_IN_POOL, FIRST_IN_POOL, VERTEX, VERTICES
 from simgen.render.raster.simd import TEXELS, raise_texels
 
 # A shadow map in the table, float32.
@@ -155,10 +155,13 @@ def _summarize(start: int, side: int, reach: int, slope_x: Any, slope_y: Any, sh
 
 
 @fast
-def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: Any, shadow: Any, coarse: Any) -> None:
-    """Draw the drawables ``chosen`` into a map, and its coarse maps (see COARSE).
+def draw_map(
+    row: Any, chosen: Any, matrices: Any, draws: Any, vertices: Any, faces: Any, flat: Any, shadow: Any, coarse: Any
+) -> None:
+    """Draw the drawables ``chosen`` (n,) into a map, and its coarse maps (see COARSE).
 
-    ``flat`` is working memory of three values per vertex. Triangles that come behind the light are left out.
+    ``matrices`` (n, 12), float32, are from their meshes before scale to the light. ``flat`` is working memory of three
+    values per vertex of a drawable. Triangles that come behind the light are left out.
     """
     side = np.int64(row[SIDE])
     start = np.int64(row[START])
@@ -167,16 +170,16 @@ def draw_map(row: Any, chosen: Any, draws: Any, placed: Any, faces: Any, flat: A
         shadow[ix(start + i)] = _FARTHEST
     perspective = row[PERSPECTIVE] > _0
     limit = np.float32(side)
-    m00, m01, m02, m03 = row[0], row[1], row[2], row[3]
-    m10, m11, m12, m13 = row[4], row[5], row[6], row[7]
-    m20, m21, m22, m23 = row[8], row[9], row[10], row[11]
     sx, sy, ox, oy = row[SCALE_X], row[SCALE_Y], row[SHIFT_X], row[SHIFT_Y]
     for c in range(len(chosen)):
         m = chosen[c]
-        source = np.int64(draws[m, FIRST_VERTEX]) * PLACED
+        m00, m01, m02, m03 = matrices[c, 0], matrices[c, 1], matrices[c, 2], matrices[c, 3]
+        m10, m11, m12, m13 = matrices[c, 4], matrices[c, 5], matrices[c, 6], matrices[c, 7]
+        m20, m21, m22, m23 = matrices[c, 8], matrices[c, 9], matrices[c, 10], matrices[c, 11]
+        source = np.int64(draws[m, FIRST_IN_POOL]) * VERTEX
         for v in range(draws[m, VERTICES]):
-            X, Y, Z = np.float32(placed[source]), np.float32(placed[source + 1]), np.float32(placed[source + 2])
-            source += PLACED
+            X, Y, Z = vertices[source], vertices[source + 1], vertices[source + 2]
+            source += VERTEX
             x = m00 * X + m01 * Y + m02 * Z + m03
             y = m10 * X + m11 * Y + m12 * Z + m13
             z = m20 * X + m21 * Y + m22 * Z + m23

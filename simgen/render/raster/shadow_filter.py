@@ -261,7 +261,7 @@ def _locate(
         d = mx * lx + my * ly + mz * lz if perspective else mz
         tiny = np.float32(1e-5)
         d = min(d, -tiny) if d < _0 else max(d, tiny)
-        bound = np.float32(6.0) * texel * metre
+        bound = np.float32(12.0) * texel * metre
         q[ix(_DU + j)] = min(max(mx / (d * sx), -bound), bound)
         q[ix(_DV + j)] = min(max(my / (d * sy), -bound), bound)
         q[ix(_VALUE + j)] = depth + (texel * _HALF + np.float32(2e-4)) * metre

@@ -1,4 +1,7 @@
-"""Fitting shadow maps: which drawables cast shadows, which lights get a map, and what a map covers."""
+"""What casts shadows in a scene, which of its lights get a map, and what the maps of a scene and of a view cover.
+
+Everything about a scene is in the world and depends on the scene alone, so that its views share it.
+"""
 
 from __future__ import annotations
 
@@ -8,78 +11,113 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.layout import CAM_MESH, FACES
-from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, OUTER, POSITION, SHADOW, SIZE, SPOT, TRAVEL, cross
+from simgen.render.raster import layout
+from simgen.render.raster.lights import COLOR, DIRECTIONAL, KIND, POSITION, SHADOW, SIZE, SPOT, TRAVEL
 from simgen.render.raster.scene import Tables
-from simgen.render.raster.shadow import (
-    CONE,
-    MAP_REALS,
-    MATRIX,
-    PERSPECTIVE,
-    REACH,
-    SCALE_X,
-    SCALE_Y,
-    SHIFT_X,
-    SHIFT_Y,
-    SIDE,
-    SLOPE_X,
-    SLOPE_Y,
-    SPREAD,
-    TILE,
-    WIDEST,
+from simgen.render.raster.shadow import MAP_REALS, SIDE, START
+from simgen.render.raster.shadow_window import (
+    FRAME_REALS,
+    HIGH_X,
+    HIGH_Y,
+    LOW_X,
+    LOW_Y,
+    NO_MAP,
+    OF_SCENE,
+    OF_VIEW,
+    aim,
+    find_receivers,
+    fit_views,
+    fit_window,
+    look_around,
 )
 
 MOST_MAPS = 4
 
-_BORDER = 8  # texels left free around what is seen, for the filter
 _CORNERS = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
-_LEAST_GROUND = 0.15  # share of what is seen
-_STEEPEST = 0.5  # of the way from the middle of a lamp to where the plane of the ground cuts it off
+_RECEIVERS = 1024
 
 
 @dataclass(eq=False)
-class Boxes:
-    """The boxes around the N drawables that have faces, in the camera frame.
+class Casters:
+    """The N drawables that have faces, as casters of shadows, in the world.
 
-    ``normals`` (N, 3, 3) are unit normals of their sides; a side pair lies at ``low`` and ``high`` (N, 3) along each.
+    ``corners`` (N, 8, 3) are those of their boxes, ``normals`` (N, 3, 3) unit normals of the sides, which lie at
+    ``low`` and ``high`` (N, 3) along each. ``solid`` (N,): convex or flat, so that the sides are nearly its own. Beyond
+    those of the planes ``sides`` (N, 6, 4: outward normal, offset) that are ``lone`` (N, 6) lie all other drawables,
+    and none of its own faces sees another one from there.
     """
 
     index: NDArray[np.int64]
-    corners: NDArray[np.float64]  # (N, 8, 3)
+    corners: NDArray[np.float64]
     normals: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    solid: NDArray[np.bool_]
+    sides: NDArray[np.float64]
+    lone: NDArray[np.bool_]
 
 
 @dataclass(eq=False)
-class Caster:
-    """A drawable's bounds in the camera frame.
+class SceneFit:
+    """The shadow maps of a scene, per light (L).
 
-    ``corners`` (8, 3) are those of its box. Beyond each of the planes ``sides`` (n, 4: outward normal, offset) lie all
-    other drawables, and none of its own faces sees another one from there.
+    ``frames`` (L, FRAME_REALS) are those of ``shadow_window``, ``drawn`` the drawables that cast shadows, ``rows`` (L,
+    MAP_REALS) of the map table without the matrix, SIDE 0 where the scene has no map. ``texels`` counts all maps.
     """
 
-    index: int
-    corners: NDArray[np.float64]
-    sides: NDArray[np.float64]
+    frames: NDArray[np.float64]
+    rows: NDArray[np.float64]
+    drawn: list[NDArray[np.int64]]
+    texels: int
 
 
-def place_boxes(tables: Tables) -> Boxes:
-    """The boxes around a scene's drawables."""
-    index = np.flatnonzero(tables.draws[:, FACES] > 0)
-    matrices = _mesh_to_camera(tables, index)
-    corners = tables.bounds[index][:, _CORNERS, np.arange(3)] @ matrices[:, :, :3].transpose(0, 2, 1)
-    corners += matrices[:, None, :, 3]
+@dataclass(eq=False)
+class ViewFit:
+    """The maps that a view reads: the light of each, whether it is that of the scene, its frame and row.
+
+    ``frames`` (n, FRAME_REALS) are in the world, ``rows`` (n, MAP_REALS) from the camera. Maps of the view come one
+    after the other: START counts from 0, ``texels`` in all.
+    """
+
+    lights: list[int]
+    shared: list[bool]
+    frames: NDArray[np.float64]
+    rows: NDArray[np.float32]
+    texels: int
+
+
+def find_casters(tables: Tables) -> Casters:
+    """The drawables of a scene as casters of shadows."""
+    index = np.flatnonzero(tables.draws[:, layout.FACES] > 0)
+    count = len(index)
+    matrices, bounds = tables.world[index], tables.bounds[index]
+    corners = bounds[:, _CORNERS, np.arange(3)] @ matrices[:, :, :3].transpose(0, 2, 1) + matrices[:, None, :, 3]
     x, y, z = matrices[:, :, 0], matrices[:, :, 1], matrices[:, :, 2]
     normals = np.stack([_cross(y, z), _cross(z, x), _cross(x, y)], 1)
     normals /= np.maximum(np.sqrt((normals * normals).sum(2, keepdims=True)), 1e-30)
     along = corners @ normals.transpose(0, 2, 1)
-    return Boxes(index, corners, normals, along.min(1), along.max(1))
-
-
-def _mesh_to_camera(tables: Tables, index: Any) -> NDArray[np.float64]:
-    """Transforms (N, 3, 4) from mesh coordinates before scale to the camera."""
-    return tables.matrices[index, CAM_MESH : CAM_MESH + 12].reshape(-1, 3, 4)
+    low, high = along.min(1), along.max(1)
+    # How far others reach is taken from their vertices: corners of a tilted box stick out of the ground that what it
+    # holds stands on.
+    points = tables.extremes[index] @ matrices[:, :, :3].transpose(0, 2, 1) + matrices[:, None, :, 3]
+    along = points @ normals.reshape(-1, 3).T  # (N, directions, 3 N)
+    least, most = along.min(1).reshape(count, count, 3), along.max(1).reshape(count, count, 3)
+    own = np.arange(count)
+    least[own, own], most[own, own] = np.inf, -np.inf
+    least, most = least.min(0, initial=np.inf), most.max(0, initial=-np.inf)
+    above = least - high > -0.02 * np.maximum(most - high, 0.05)
+    below = low - most > -0.02 * np.maximum(low - least, 0.05)
+    # What bulges inwards can shadow itself. The sides of a flat drawable are those that face along its normal.
+    extents = bounds[:, 1] - bounds[:, 0]
+    thin = extents <= 1e-4 * extents.max(1, keepdims=True)
+    flat = thin.any(1)
+    plain = np.where(flat[:, None], thin, tables.convex[index, None])
+    up = np.concatenate([normals, high[..., None]], 2)
+    down = np.concatenate([-normals, -low[..., None]], 2)
+    return Casters(
+        index, corners, normals, low, high, flat | tables.convex[index], np.concatenate([up, down], 1),
+        np.concatenate([above & plain, below & plain], 1),
+    )  # fmt: skip
 
 
 def _cross(a: Any, b: Any) -> Any:
@@ -87,166 +125,91 @@ def _cross(a: Any, b: Any) -> Any:
     return a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]]
 
 
-def find_casters(tables: Tables, boxes: Boxes) -> list[Caster]:
-    """The drawables of a scene as casters of shadows."""
-    count = len(boxes.index)
-    if not count:
-        return []
-    matrices = _mesh_to_camera(tables, boxes.index)
-    # How far others reach is taken from their vertices: corners of a tilted box stick out of the ground that what it
-    # holds stands on.
-    points = tables.extremes[boxes.index] @ matrices[:, :, :3].transpose(0, 2, 1) + matrices[:, None, :, 3]
-    along = points @ boxes.normals.reshape(-1, 3).T  # (N, directions, 3 N)
-    least, most = along.min(1).reshape(count, count, 3), along.max(1).reshape(count, count, 3)
-    own = np.arange(count)
-    least[own, own], most[own, own] = np.inf, -np.inf
-    least, most = least.min(0), most.max(0)
-    above = least - boxes.high > -0.02 * np.maximum(most - boxes.high, 0.05)
-    below = boxes.low - most > -0.02 * np.maximum(boxes.low - least, 0.05)
-    # What bulges inwards can shadow itself. The sides of a flat drawable are those that face along its normal.
-    extents = tables.bounds[boxes.index, 1] - tables.bounds[boxes.index, 0]
-    thin = extents <= 1e-4 * extents.max(1, keepdims=True)
-    plain = np.where(thin.any(1, keepdims=True), thin, tables.convex[boxes.index, None])
-    up = np.concatenate([boxes.normals, boxes.high[..., None]], 2)
-    down = np.concatenate([-boxes.normals, -boxes.low[..., None]], 2)
-    return [
-        Caster(int(m), boxes.corners[k], np.concatenate([up[k, above[k] & plain[k]], down[k, below[k] & plain[k]]]))
-        for k, m in enumerate(boxes.index)
-    ]
-
-
-def find_ground(boxes: Boxes, receivers: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The side of a box (normal, offset) on whose plane most ``receivers`` (n, 3) lie; None when that is not many."""
-    points = receivers[:: max(len(receivers) // 256, 1)]
-    if not len(points) or not len(boxes.index):
-        return None
-    near = 5e-4 * float(np.median(points[:, 2]))
-    along = points @ boxes.normals.reshape(-1, 3).T
-    counts = [(np.abs(along - sides.reshape(-1)) < near).sum(0) for sides in (boxes.low, boxes.high)]
-    side = int(counts[1].max() > counts[0].max())
-    k = int(np.argmax(counts[side]))
-    if counts[side][k] < _LEAST_GROUND * len(points):
-        return None
-    return np.append(boxes.normals.reshape(-1, 3)[k], (boxes.low, boxes.high)[side].reshape(-1)[k])
-
-
-def choose_lights(lights: NDArray[np.float32], centre: NDArray[np.float64]) -> list[int]:
-    """The lights that get a shadow map, strongest at ``centre`` first; those that add little get none."""
-    strength = np.zeros(len(lights))
-    for k, light in enumerate(lights.astype(np.float64)):
-        power = float(light[COLOR : COLOR + 3].sum())
-        if light[KIND] != DIRECTIONAL:
-            offset = light[POSITION : POSITION + 3] - centre
-            power /= max(float(offset @ offset), 0.01)
-            if light[KIND] > SPOT:
-                power *= np.pi * light[SIZE] ** 2
-        strength[k] = power
-    total = strength.sum()
-    order = sorted(range(len(lights)), key=lambda k: -strength[k])
-    return [k for k in order if lights[k, SHADOW] >= 0 and strength[k] > 0.02 * total][:MOST_MAPS]
-
-
 def select_casters(
-    casters: list[Caster], position: NDArray[np.float64] | None, travel: NDArray[np.float64]
-) -> list[Caster]:
-    """The drawables that can shadow another one or themselves: all but those with the light where all others are too.
+    casters: Casters, position: NDArray[np.float64] | None, travel: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which (N,) can shadow another one or themselves: all but those with the light where all others are too.
 
     ``position`` is None for directional lights.
     """
-
-    def shines_on(sides: NDArray[np.float64]) -> bool:
-        facing = -sides[:, :3] @ travel if position is None else sides[:, :3] @ position - sides[:, 3]
-        return bool((facing > 0).any())
-
-    return [caster for caster in casters if not shines_on(caster.sides)]
+    normals, offsets = casters.sides[..., :3], casters.sides[..., 3]
+    facing = -(normals @ travel) if position is None else normals @ position - offsets
+    return np.logical_not(((facing > 0) & casters.lone).any(1))
 
 
-def fit(
-    light: NDArray[np.float32], casters: list[Caster], receivers: NDArray[np.float64],
-    ground: NDArray[np.float64] | None, side: int,
-) -> tuple[NDArray[np.float32], NDArray[np.int32]] | None:  # fmt: skip
-    """The row of the map table for a light and the drawables to draw into it; None when there is no shadow to see.
+def choose_lights(lights: NDArray[np.floating], middle: NDArray[np.float64]) -> list[int]:
+    """The lights that get a shadow map, strongest at ``middle`` (3,) first; those that add little get none."""
+    strength = lights[:, COLOR : COLOR + 3].sum(1, dtype=np.float64)
+    offset = lights[:, POSITION : POSITION + 3] - middle
+    falloff = 1 / np.maximum((offset * offset).sum(1), 0.01)
+    falloff = np.where(lights[:, KIND] > SPOT, falloff * (np.pi * lights[:, SIZE] ** 2), falloff)
+    strength = np.where(lights[:, KIND] == DIRECTIONAL, strength, strength * falloff)
+    enough = 0.02 * strength.sum()
+    order = np.argsort(-strength, kind="stable").tolist()
+    return [k for k in order if lights[k, SHADOW] >= 0 and strength[k] > enough][:MOST_MAPS]
 
-    ``side`` is about the number of texels along the map, fewer where a light is so soft that they would not show.
-    ``receivers`` (n, 3) are points of what the camera sees, camera frame. The map covers what is both seen and behind
-    a caster, as seen from the light. ``ground`` is the plane that most of what is seen lies on.
+
+def fit_scene(tables: Tables, lights: NDArray[np.float64], shadow_size: int) -> SceneFit:
+    """Fit the maps of a scene; ``lights`` (L, LIGHT_REALS) are in the world.
+
+    ``shadow_size`` is about the number of texels along the map of the main light, those of others have half as many.
     """
-    source = light.astype(np.float64)
-    directional = source[KIND] == DIRECTIONAL
-    travel, position = source[TRAVEL : TRAVEL + 3], source[POSITION : POSITION + 3]
-    chosen = select_casters(casters, None if directional else position, travel)
-    if not chosen or not len(receivers):
-        return None
-    corners = np.stack([c.corners for c in chosen])
-    forward = travel
-    if not directional and source[KIND] != SPOT:
-        forward = corners.reshape(-1, 3).mean(0) - position
-        if not np.linalg.norm(forward) > 1e-9:
-            forward = travel
-    forward = forward / np.linalg.norm(forward)
-    helper = np.eye(3)[int(np.argmin(np.abs(forward)))]
-    right = cross(helper, forward)
-    right /= np.linalg.norm(right)
-    R = np.stack([right, cross(forward, right), forward])
-    t = -R @ position if not directional else np.zeros(3)
-    boxes = corners @ R.T + t
-    points = receivers @ R.T + t
-    if directional:
-        low, high = boxes[..., :2].min((0, 1)), boxes[..., :2].max((0, 1))
-        seen = points[:, :2]
-    else:
-        widest = 2.5 if source[KIND] != SPOT else min(np.sqrt(max(1 / max(source[OUTER], 0.05) ** 2 - 1, 1e-4)), 6.0)
-        z = np.maximum(boxes[..., 2:], 1e-3)
-        flat = np.minimum(np.maximum(boxes[..., :2] / z, -widest), widest)
-        low, high = flat.min((0, 1)), flat.max((0, 1))
-        ahead = points[:, 2] > 1e-3
-        if not ahead.any():
-            return None
-        seen = np.minimum(np.maximum(points[ahead, :2] / points[ahead, 2:], -widest), widest)
-    seen_low, seen_high = seen.min(0), seen.max(0)
-    margin = 0.02 * (seen_high - seen_low) + 1e-4
-    low, high = np.maximum(low, seen_low - margin), np.minimum(high, seen_high + margin)
-    if not (high > low).all():
-        return None
-    # The widest penumbra there can be, per unit of the map.
-    spread = np.tan(min(source[SIZE], 1.0) / 2) if directional else source[SIZE]
-    nearest, farthest = float(boxes[..., 2].min()), float(points[:, 2].max())
-    widest = spread * max(farthest - nearest, 0.0)
-    if not directional:
-        nearest = max(nearest, 0.05 * farthest, 1e-3)
-        widest = spread * max(farthest - nearest, 0.0) / (nearest * max(farthest, 1e-3))
-    # A soft light needs no fine map, and a coarse one lets the filter reach as far as its penumbra. The widest penumbra
-    # is that of a caster near the lamp on a receiver far behind; things must still touch their own shadow.
-    texels = widest * (side - _BORDER) / float((high - low).min())
-    if texels > WIDEST:
-        side = max(int(side * WIDEST / texels), side // 2)
-    # Rows that are a power of two apart would crowd the same sets of the cache.
-    side = side // 32 * 32 + 16
-    scale = (side - _BORDER) / (high - low)
-    row = np.zeros(MAP_REALS)
-    row[MATRIX : MATRIX + 12] = np.column_stack([R, t]).reshape(-1)
-    row[SCALE_X], row[SCALE_Y] = scale
-    row[SHIFT_X], row[SHIFT_Y] = 0.5 * _BORDER - 0.5 - low * scale
-    row[SIDE] = side
-    row[SPREAD] = spread
-    row[PERSPECTIVE] = 0.0 if directional else 1.0
-    row[REACH] = np.ceil((min(widest * scale.max(), WIDEST) + 2.0) / TILE)
-    slopes = _slopes(ground, R, t, scale, bool(directional))
-    reach = float(spread * scale.max())
-    steep = reach * float(np.hypot(*slopes))
-    if steep > _STEEPEST:
-        slopes, steep = np.zeros(2), 0.0
-    row[SLOPE_X], row[SLOPE_Y] = slopes
-    row[CONE] = reach / (1 - steep)
-    return row.astype(np.float32), np.array([c.index for c in chosen], np.int32)
+    frames, rows = np.zeros((len(lights), FRAME_REALS)), np.zeros((len(lights), MAP_REALS))
+    drawn = [np.zeros(0, np.int64)] * len(lights)
+    fitted = SceneFit(frames, rows, drawn, 0)
+    casters = find_casters(tables)
+    if not shadow_size or not len(casters.index):
+        return fitted
+    for k in np.flatnonzero(lights[:, SHADOW] >= 0).tolist():
+        light = lights[k]
+        position = None if light[KIND] == DIRECTIONAL else light[POSITION : POSITION + 3]
+        chosen = select_casters(casters, position, light[TRAVEL : TRAVEL + 3])
+        if not chosen.any():
+            continue
+        drawn[k] = casters.index[chosen]
+        aim(light, casters.corners[chosen].reshape(-1, 3), frames[k])
+        look_around(casters.normals, casters.low, casters.high, casters.solid, frames[k])
+    side = shadow_size
+    for k in choose_lights(lights, casters.corners.mean((0, 1))):
+        frame, row = frames[k], rows[k]
+        if len(drawn[k]) and frame[HIGH_X] > frame[LOW_X] and frame[HIGH_Y] > frame[LOW_Y]:
+            fit_window(frame, side, row)
+            row[START] = fitted.texels
+            fitted.texels += int(row[SIDE]) ** 2
+            side = shadow_size // 2
+    return fitted
 
 
-def _slopes(ground: NDArray[np.float64] | None, R: Any, t: Any, scale: Any, directional: bool) -> NDArray[np.float64]:
-    """How a map's values change from texel to texel along the plane of the ground; 0 where the light is not over it."""
-    if ground is None:
-        return np.zeros(2)
-    normal = R @ ground[:3]
-    distance = normal[2] if directional else ground[3] + normal @ t
-    if not abs(distance) > 1e-6:
-        return np.zeros(2)
-    return np.asarray(normal[:2] / distance / scale)
+def fit_view(
+    scene: SceneFit, lights: NDArray[np.float64], receivers: tuple[int, Any, Any, Any], camera: NDArray[np.float64],
+    T_world_cam: NDArray[np.float64], shadow_size: int,
+) -> ViewFit:  # fmt: skip
+    """The maps that a view of a scene reads; ``lights`` (L, LIGHT_REALS) are in the world.
+
+    ``receivers`` are the number of surface points seen, their pixels x and y and 1 / z. The map of the scene is read
+    where it is nearly as fine as one fitted to what is seen would be: that depends on the scene and this view alone.
+    """
+    T = np.ascontiguousarray(T_world_cam, np.float64)
+    intrinsics = (camera[k] for k in (layout.FX, layout.FY, layout.CX, layout.CY, layout.SKEW))
+    points, middle, pixel = find_receivers(*receivers, *intrinsics, T, _RECEIVERS)
+    chosen = choose_lights(lights, middle) if shadow_size else []
+    casting = np.array([k for k in chosen if len(scene.drawn[k])], np.int64)
+    sides = np.full(len(casting), shadow_size // 2)
+    sides[: int(len(casting) > 0)] = shadow_size
+    rows, which = np.zeros((len(casting), MAP_REALS), np.float32), np.zeros(len(casting), np.int64)
+    frames = np.zeros((len(casting), FRAME_REALS))
+    fit_views(points, middle, pixel, T, scene.frames, scene.rows, casting, sides, rows, frames, which)
+    kept = np.flatnonzero(which != NO_MAP)
+    texels = 0
+    for j in kept[which[kept] == OF_VIEW].tolist():
+        rows[j, START] = texels
+        texels += int(rows[j, SIDE]) ** 2
+    return ViewFit(casting[kept].tolist(), (which[kept] == OF_SCENE).tolist(), frames[kept], rows[kept], texels)
+
+
+def caster_matrices(frame: NDArray[np.float64], world: NDArray[np.float64]) -> NDArray[np.float32]:
+    """From meshes before scale, ``world`` (n, 3, 4) from them to the world, to a light: (n, 12)."""
+    R, t = frame[:12].reshape(3, 4)[:, :3], frame[3:12:4]
+    out = R @ world
+    out[:, :, 3] += t
+    return out.reshape(-1, 12).astype(np.float32)
