@@ -49,6 +49,15 @@ def strict(function: Function) -> Any:
     return _compile(function, False, forceinline=False)
 
 
+def strict_part(function: Function) -> Any:
+    """Compile ``function`` like ``strict``, always inlined.
+
+    A function that is called counts references to the arrays it is given, by instructions that wait for all that was
+    written before. That is felt where results are streamed to memory.
+    """
+    return _compile(function, False, forceinline=True)
+
+
 def fast(function: Function) -> Any:
     """Compile ``function`` with relaxed arithmetic; for colour only.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simgen.render.raster.jit import ix, strict
+from simgen.render.raster.jit import ix, strict, strict_part
 from simgen.render.raster.layout import (
     CX,
     CY,
@@ -19,16 +19,17 @@ from simgen.render.raster.layout import (
     PREVIOUS_CAM,
     SKEW,
 )
+from simgen.render.raster.streams import fence, write_1, write_2, write_3
 
 BLOCK = 1024
 """Fragments computed together, side by side in working memory, before they are written to their pixels."""
-_STRIDE = BLOCK + 8
+_STRIDE = BLOCK + 16
 """From value to value; not a power of two, which would crowd one set of the cache."""
 _X, _Y, _Z = (k * _STRIDE for k in range(3))  # the point in the camera, float64
 _A, _B, _C, _U, _V = (k * _STRIDE for k in range(5))  # results and the place in the image, float32
 
 
-@strict
+@strict_part
 def _find_runs(first: int, n: int, triangle: Any, owner: Any, ends: Any, owners: Any) -> int:
     """Where in a block the runs of fragments of one drawable end, and of which; how many there are."""
     runs = 0
@@ -46,16 +47,17 @@ def _find_runs(first: int, n: int, triangle: Any, owner: Any, ends: Any, owners:
     return runs + 1
 
 
-@strict
+@strict_part
+def _together(first: int, n: int, pixel: Any) -> Any:
+    """Whether the fragments of a block lie in pixels that follow one another."""
+    return pixel[ix(first + n - 1)] - pixel[ix(first)] == n - 1
+
+
+@strict_part
 def _write_3(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
     """The values at _A, _B and _C of a block to its pixels, next to each other."""
-    start = np.int64(pixel[ix(first)])
-    if np.int64(pixel[ix(first + n - 1)]) - start == n - 1:
-        for k in range(n):
-            at = 3 * (start + k)
-            out[ix(at)] = b[ix(_A + k)]
-            out[ix(at + 1)] = b[ix(_B + k)]
-            out[ix(at + 2)] = b[ix(_C + k)]
+    if _together(first, n, pixel):
+        write_3(np.int64(pixel[ix(first)]), n, b, _A, _STRIDE, out)
         return
     for k in range(n):
         at = 3 * np.int64(pixel[ix(first + k)])
@@ -64,15 +66,11 @@ def _write_3(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
         out[ix(at + 2)] = b[ix(_C + k)]
 
 
-@strict
+@strict_part
 def _write_2(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
     """The values at _A and _B of a block to its pixels, next to each other."""
-    start = np.int64(pixel[ix(first)])
-    if np.int64(pixel[ix(first + n - 1)]) - start == n - 1:
-        for k in range(n):
-            at = 2 * (start + k)
-            out[ix(at)] = b[ix(_A + k)]
-            out[ix(at + 1)] = b[ix(_B + k)]
+    if _together(first, n, pixel):
+        write_2(np.int64(pixel[ix(first)]), n, b, _A, _STRIDE, out)
         return
     for k in range(n):
         at = 2 * np.int64(pixel[ix(first + k)])
@@ -80,39 +78,29 @@ def _write_2(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
         out[ix(at + 1)] = b[ix(_B + k)]
 
 
-@strict
-def _write_1(first: int, n: int, pixel: Any, b: Any, out: Any) -> None:
-    """The values at _A of a block to its pixels."""
-    start = np.int64(pixel[ix(first)])
-    if np.int64(pixel[ix(first + n - 1)]) - start == n - 1:
-        for k in range(n):
-            out[ix(start + k)] = b[ix(_A + k)]
+@strict_part
+def _write_1(first: int, n: int, pixel: Any, values: Any, out: Any) -> None:
+    """The first ``n`` of ``values`` to the pixels of a block."""
+    if _together(first, n, pixel):
+        write_1(np.int64(pixel[ix(first)]), n, values, 0, out)
         return
     for k in range(n):
-        out[ix(pixel[ix(first + k)])] = b[ix(_A + k)]
+        out[ix(pixel[ix(first + k)])] = values[ix(k)]
 
 
-@strict
-def _write_ids(
-    first: int, n: int, pixel: Any, runs: int, ends: Any, owners: Any, draws: Any, column: int, out: Any
-) -> None:
-    """Ids of the drawables of a block to its pixels."""
-    start = np.int64(pixel[ix(first)])
-    together = np.int64(pixel[ix(first + n - 1)]) - start == n - 1
+@strict_part
+def _find_ids(runs: int, ends: Any, owners: Any, draws: Any, column: int, ids: Any) -> None:
+    """Ids of the drawables of a block."""
     i: Any = 0
     for run in range(runs):
         value = np.uint16(draws[owners[ix(run)], column])
         end = np.int64(ends[ix(run)])
-        if together:
-            for k in range(i, end):
-                out[ix(start + k)] = value
-        else:
-            for k in range(i, end):
-                out[ix(pixel[ix(first + k)])] = value
+        for k in range(i, end):
+            ids[ix(k)] = value
         i = end
 
 
-@strict
+@strict_part
 def _find_points(first: int, n: int, px: Any, py: Any, w: Any, camera: Any, p: Any, b: Any) -> None:
     """The surface points of a block in the camera."""
     inverse_fx, inverse_fy = 1.0 / camera[FX], 1.0 / camera[FY]
@@ -131,15 +119,23 @@ def _find_points(first: int, n: int, px: Any, py: Any, w: Any, camera: Any, p: A
         p[ix(_Y + k)] = ry * z
 
 
-@strict
+@strict_part
+def _matrix(matrices: Any, m: int, c: int) -> Any:
+    """A matrix of a drawable, without a view of it: that would be counted, for which the processor waits."""
+    return (
+        matrices[m, c], matrices[m, c + 1], matrices[m, c + 2], matrices[m, c + 3],
+        matrices[m, c + 4], matrices[m, c + 5], matrices[m, c + 6], matrices[m, c + 7],
+        matrices[m, c + 8], matrices[m, c + 9], matrices[m, c + 10], matrices[m, c + 11],
+    )  # fmt: skip
+
+
+@strict_part
 def _find_object_coords(runs: int, ends: Any, owners: Any, matrices: Any, p: Any, b: Any) -> None:
     """Coordinates of a block in the frames of its objects."""
     i: Any = 0
     for run in range(runs):
         end = np.int64(ends[ix(run)])
-        a = matrices[owners[ix(run)], OBJ_CAM : OBJ_CAM + 12]
-        a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
-        a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
+        a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11 = _matrix(matrices, owners[ix(run)], OBJ_CAM)
         for k in range(i, end):
             x, y, z = p[ix(_X + k)], p[ix(_Y + k)], p[ix(_Z + k)]
             b[ix(_A + k)] = np.float32(a0 * x + a1 * y + a2 * z + a3)
@@ -148,16 +144,14 @@ def _find_object_coords(runs: int, ends: Any, owners: Any, matrices: Any, p: Any
         i = end
 
 
-@strict
+@strict_part
 def _find_flow(runs: int, ends: Any, owners: Any, matrices: Any, column: int, camera: Any, p: Any, b: Any) -> None:
     """Motion of a block in pixels; 0 where the surface point is not in front of the camera at that time."""
     fx, fy, cx, cy, skew = camera[FX], camera[FY], camera[CX], camera[CY], camera[SKEW]
     i: Any = 0
     for run in range(runs):
         end = np.int64(ends[ix(run)])
-        a = matrices[owners[ix(run)], column : column + 12]
-        a0, a1, a2, a3, a4, a5 = a[0], a[1], a[2], a[3], a[4], a[5]
-        a6, a7, a8, a9, a10, a11 = a[6], a[7], a[8], a[9], a[10], a[11]
+        a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11 = _matrix(matrices, owners[ix(run)], column)
         for k in range(i, end):
             x, y, z = p[ix(_X + k)], p[ix(_Y + k)], p[ix(_Z + k)]
             X = a0 * x + a1 * y + a2 * z + a3
@@ -189,14 +183,16 @@ def write_labels(
     """
     p = np.empty(3 * _STRIDE)
     b = np.empty(5 * _STRIDE, np.float32)
-    ends, owners = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32)
+    ends, owners, ids = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint16)
     for first in range(0, count, BLOCK):
         n = min(BLOCK, count - first)
         runs = _find_runs(first, n, triangle, owner, ends, owners)
         if wanted & IDS:
-            _write_ids(first, n, pixel, runs, ends, owners, draws, INSTANCE, instance)
+            _find_ids(runs, ends, owners, draws, INSTANCE, ids)
+            _write_1(first, n, pixel, ids, instance)
         if wanted & PARTS:
-            _write_ids(first, n, pixel, runs, ends, owners, draws, PART, part)
+            _find_ids(runs, ends, owners, draws, PART, ids)
+            _write_1(first, n, pixel, ids, part)
         if wanted & NORMALS:
             for k in range(n):
                 b[ix(_A + k)] = nx[ix(first + k)]
@@ -221,3 +217,4 @@ def write_labels(
         if wanted & BACKWARD:
             _find_flow(runs, ends, owners, matrices, PREVIOUS_CAM, camera, p, b)
             _write_2(first, n, pixel, b, backward)
+    fence()

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_ALIGNMENT = 64
-"""Bytes; a line of the cache."""
+from simgen.render.raster.scratch import LINE
 
 
 class Outputs:
@@ -45,9 +44,9 @@ class Outputs:
         self._most = 0
 
     def _array(self, size: int, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        fitting = [k for k, memory in enumerate(self._free) if len(memory) - _ALIGNMENT == size]
-        memory = self._free.pop(fitting[-1]) if fitting else np.empty(size + _ALIGNMENT, np.uint8)
-        lease = (ctypes.c_ubyte * size).from_buffer(memory.data, -memory.ctypes.data % _ALIGNMENT)
+        fitting = [k for k, memory in enumerate(self._free) if len(memory) - LINE == size]
+        memory = self._free.pop(fitting[-1]) if fitting else np.empty(size + LINE, np.uint8)
+        lease = (ctypes.c_ubyte * size).from_buffer(memory.data, -memory.ctypes.data % LINE)
         weakref.finalize(lease, self._take_back, memory).atexit = False
         return np.frombuffer(memoryview(lease), dtype).reshape(shape)  # holds the lease, as do all views of it
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
+
+LINE = 64
+"""Bytes of a line of the cache, which is also the widest vector: what begins at one is read and written in one go."""
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """An array like ``np.empty``'s that begins at a line of the cache."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 class Scratch:
-    """Named 1-D or 2-D arrays that grow when asked for more and never shrink; their contents are leftovers."""
+    """Named 1-D or 2-D arrays that grow when asked for more and never shrink; their contents are leftovers.
+
+    Each begins at a line of the cache.
+    """
 
     def __init__(self) -> None:
         self._arrays: dict[str, Any] = {}
@@ -19,7 +34,7 @@ class Scratch:
         found = self._arrays.get(name)
         if found is None or found.shape[:-1] != shape[:-1] or found.shape[-1] < shape[-1]:
             size = shape[-1] if found is None else shape[-1] + shape[-1] // 4
-            found = np.empty((*shape[:-1], max(size, 1)), dtype)
+            found = empty_aligned((*shape[:-1], max(size, 1)), dtype)
             self._arrays[name] = found
         return found
 
