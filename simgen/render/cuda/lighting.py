@@ -81,7 +81,7 @@ _TINY = np.float32(1e-12)
 
 @device
 def add_light(r: Any, g: Any, b: Any, f: Any) -> None:
-    """Add a light of colour (r, g, b): direction in L, irradiance factor across it in ER, n.l for diffuse in EG.
+    """Add a light of colour (r, g, b): direction in L, irradiance factors across it in ER and on the surface in EG.
 
     WIDEN is what the light's size adds to the roughness of the highlight.
     """
@@ -90,19 +90,19 @@ def add_light(r: Any, g: Any, b: Any, f: Any) -> None:
     vl = f[VX] * lx + f[VY] * ly + f[VZ] * lz
     specular, vh = highlight(nl, f[NV], vl, f[ALPHA], f[WIDEN])
     fresnel = schlick(vh)
-    e = f[ER] * f[SEEN]
-    diffuse = f[EG] * INVERSE_PI
+    specular *= f[ER] * f[SEEN]
+    diffuse = f[EG] * f[SEEN] * INVERSE_PI
     fr = f[F0R] + (_1 - f[F0R]) * fresnel
     fg = f[F0G] + (_1 - f[F0G]) * fresnel
     fb = f[F0B] + (_1 - f[F0B]) * fresnel
-    f[OUT_R] += e * r * (f[R] * (_1 - fr) * diffuse + fr * specular)
-    f[OUT_G] += e * g * (f[G] * (_1 - fg) * diffuse + fg * specular)
-    f[OUT_B] += e * b * (f[B] * (_1 - fb) * diffuse + fb * specular)
+    f[OUT_R] += r * (f[R] * (_1 - fr) * diffuse + fr * specular)
+    f[OUT_G] += g * (f[G] * (_1 - fg) * diffuse + fg * specular)
+    f[OUT_B] += b * (f[B] * (_1 - fb) * diffuse + fb * specular)
 
 
 @device
 def aim(light: Any, f: Any) -> None:
-    """Direction to a light, its irradiance factor, diffuse cosine and highlight widening."""
+    """Direction to a light, its irradiance across it and on the surface, highlight widening."""
     kind = np.int64(light[KIND])
     dx, dy, dz = light[TRAVEL], light[TRAVEL + 1], light[TRAVEL + 2]
     if kind == DIRECTIONAL:
@@ -130,7 +130,7 @@ def aim(light: Any, f: Any) -> None:
         cone = smooth_falloff(-(x * dx + y * dy + z * dz), inner, outer)
         # Inside the lamp the inverse square law ends.
         f[ER] = cone / max(d2, radius * radius)
-        f[EG] = saturate(f[NX] * x + f[NY] * y + f[NZ] * z)
+        f[EG] = f[ER] * saturate(f[NX] * x + f[NY] * y + f[NZ] * z)
         f[WIDEN] = min(radius * inverse * _HALF, _HALF)
         return
     ax, ay, az = light[HALF_X], light[HALF_X + 1], light[HALF_X + 2]
@@ -139,7 +139,7 @@ def aim(light: Any, f: Any) -> None:
     b2 = max(bx * bx + by * by + bz * bz, _TINY)
     area = np.float32(4.0) * np.sqrt(a2 * b2)
     px, py, pz = ox - f[X], oy - f[Y], oz - f[Z]
-    irradiance_ = PI * rectangle_form_factor(px, py, pz, ax, ay, az, bx, by, bz, dx, dy, dz, f[NX], f[NY], f[NZ])
+    f[EG] = PI * rectangle_form_factor(px, py, pz, ax, ay, az, bx, by, bz, dx, dy, dz, f[NX], f[NY], f[NZ])
     # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013).
     two = _2 * f[NV]
     rx, ry, rz = (
@@ -162,9 +162,7 @@ def aim(light: Any, f: Any) -> None:
     f[LY] = y
     f[LZ] = z
     facing = max(-(x * dx + y * dy + z * dz), _0)
-    solid = facing * area / (d2 + area * np.float32(1 / np.pi))
-    f[ER] = solid
-    f[EG] = irradiance_ / max(solid, np.float32(1e-6)) if solid > _0 else _0
+    f[ER] = facing * area / (d2 + area * np.float32(1 / np.pi))
     f[WIDEN] = min(np.sqrt(area * np.float32(1 / np.pi)) * inverse * _HALF, _HALF)
 
 

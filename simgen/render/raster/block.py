@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-BLOCK = 1024
+BLOCK = 512
 """Fragments shaded together."""
 LANES = 16
-"""Fragments that are looked at together where most have nothing to do; BLOCK is a multiple of it."""
+"""Fragments that are looked at together where most have nothing to do; BLOCK is a multiple of it.
+
+Runs of fragments with something in common are computed by as many too, past their end: a loop over few, of a number not
+known before, is not vectorized. What is written there too early is written again with the next run, or not used.
+"""
 
 STRIDE = BLOCK + 16
 """From channel to channel. A power of two would put all channels into the same set of the first-level cache."""
@@ -28,4 +32,6 @@ INTEGERS = 9 * STRIDE
 
 # Texels: pairs of the upper row, pairs of the lower one; the same of the next level of reflections.
 UPPER, LOWER, NEXT_UPPER, NEXT_LOWER = (k * 2 * STRIDE for k in range(4))
+# The bits of four numbers each, before there are texels: depth and open sky of both neighbours above and below.
+ABOVE, BELOW = UPPER, NEXT_UPPER
 TEXELS = 8 * STRIDE

@@ -68,12 +68,12 @@ _TINY = np.float32(1e-12)
 
 
 @fast
-def aim(n: int, light: Any, b: Any) -> None:
-    """Direction to a light, its irradiance factor, diffuse cosine and highlight widening for a block."""
-    kind = np.int64(light[KIND])
-    dx, dy, dz = light[TRAVEL], light[TRAVEL + 1], light[TRAVEL + 2]
+def aim(n: int, lights: Any, k: int, b: Any) -> None:
+    """Direction to light ``k``, its irradiance across it and on the surface, highlight widening for a block."""
+    kind = np.int64(lights[k, KIND])
+    dx, dy, dz = lights[k, TRAVEL], lights[k, TRAVEL + 1], lights[k, TRAVEL + 2]
     if kind == DIRECTIONAL:
-        widen = min(light[SIZE] * np.float32(0.25), _HALF)
+        widen = min(lights[k, SIZE] * np.float32(0.25), _HALF)
         for i in range(n):
             b[ix(LX + i)] = -dx
             b[ix(LY + i)] = -dy
@@ -82,12 +82,12 @@ def aim(n: int, light: Any, b: Any) -> None:
             b[ix(EG + i)] = saturate(-(b[ix(NX + i)] * dx + b[ix(NY + i)] * dy + b[ix(NZ + i)] * dz))
             b[ix(WIDEN + i)] = widen
         return
-    ox, oy, oz = light[POSITION], light[POSITION + 1], light[POSITION + 2]
+    ox, oy, oz = lights[k, POSITION], lights[k, POSITION + 1], lights[k, POSITION + 2]
     if kind != AREA:
-        inner, outer = light[INNER], light[OUTER]
+        inner, outer = lights[k, INNER], lights[k, OUTER]
         if kind == POINT:
             inner, outer = np.float32(-2.0), np.float32(-3.0)
-        radius = light[SIZE]
+        radius = lights[k, SIZE]
         for i in range(n):
             x, y, z = ox - b[ix(X + i)], oy - b[ix(Y + i)], oz - b[ix(Z + i)]
             d2 = max(x * x + y * y + z * z, np.float32(1e-6))
@@ -98,18 +98,19 @@ def aim(n: int, light: Any, b: Any) -> None:
             b[ix(LZ + i)] = z
             cone = smooth_falloff(-(x * dx + y * dy + z * dz), inner, outer)
             # Inside the lamp the inverse square law ends.
-            b[ix(ER + i)] = cone / max(d2, radius * radius)
-            b[ix(EG + i)] = saturate(b[ix(NX + i)] * x + b[ix(NY + i)] * y + b[ix(NZ + i)] * z)
+            across = cone / max(d2, radius * radius)
+            b[ix(ER + i)] = across
+            b[ix(EG + i)] = across * saturate(b[ix(NX + i)] * x + b[ix(NY + i)] * y + b[ix(NZ + i)] * z)
             b[ix(WIDEN + i)] = min(radius * inverse * _HALF, _HALF)
         return
-    ax, ay, az = light[HALF_X], light[HALF_X + 1], light[HALF_X + 2]
-    bx, by, bz = light[HALF_Y], light[HALF_Y + 1], light[HALF_Y + 2]
+    ax, ay, az = lights[k, HALF_X], lights[k, HALF_X + 1], lights[k, HALF_X + 2]
+    bx, by, bz = lights[k, HALF_Y], lights[k, HALF_Y + 1], lights[k, HALF_Y + 2]
     a2 = max(ax * ax + ay * ay + az * az, _TINY)
     b2 = max(bx * bx + by * by + bz * bz, _TINY)
     area = np.float32(4.0) * np.sqrt(a2 * b2)
     for i in range(n):
         px, py, pz = ox - b[ix(X + i)], oy - b[ix(Y + i)], oz - b[ix(Z + i)]
-        irradiance_ = PI * rectangle_form_factor(
+        b[ix(EG + i)] = PI * rectangle_form_factor(
             px, py, pz, ax, ay, az, bx, by, bz, dx, dy, dz, b[ix(NX + i)], b[ix(NY + i)], b[ix(NZ + i)]
         )
         # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013).
@@ -134,15 +135,13 @@ def aim(n: int, light: Any, b: Any) -> None:
         b[ix(LY + i)] = y
         b[ix(LZ + i)] = z
         facing = max(-(x * dx + y * dy + z * dz), _0)
-        solid = facing * area / (d2 + area * np.float32(1 / np.pi))
-        b[ix(ER + i)] = solid
-        b[ix(EG + i)] = irradiance_ / max(solid, np.float32(1e-6)) if solid > _0 else _0
+        b[ix(ER + i)] = facing * area / (d2 + area * np.float32(1 / np.pi))
         b[ix(WIDEN + i)] = min(np.sqrt(area * np.float32(1 / np.pi)) * inverse * _HALF, _HALF)
 
 
 @fast
 def add_light(n: int, r: Any, g: Any, c: Any, b: Any) -> None:
-    """Add a light to a block: direction in L, irradiance factor across it in ER, n.l for diffuse light in EG.
+    """Add a light to a block: direction in L, irradiance factors across it in ER and on the surface in EG.
 
     WIDEN is what the light's size adds to the roughness of the highlight.
     """
@@ -152,11 +151,12 @@ def add_light(n: int, r: Any, g: Any, c: Any, b: Any) -> None:
         vl = b[ix(VX + i)] * lx + b[ix(VY + i)] * ly + b[ix(VZ + i)] * lz
         specular, vh = highlight(nl, b[ix(NV + i)], vl, b[ix(ALPHA + i)], b[ix(WIDEN + i)])
         f = schlick(vh)
-        e = b[ix(ER + i)] * b[ix(SEEN + i)]
-        diffuse = b[ix(EG + i)] * INVERSE_PI
+        seen = b[ix(SEEN + i)]
+        specular *= b[ix(ER + i)] * seen
+        diffuse = b[ix(EG + i)] * seen * INVERSE_PI
         fr = b[ix(F0R + i)] + (_1 - b[ix(F0R + i)]) * f
         fg = b[ix(F0G + i)] + (_1 - b[ix(F0G + i)]) * f
         fb = b[ix(F0B + i)] + (_1 - b[ix(F0B + i)]) * f
-        b[ix(OUT_R + i)] += e * r * (b[ix(R + i)] * (_1 - fr) * diffuse + fr * specular)
-        b[ix(OUT_G + i)] += e * g * (b[ix(G + i)] * (_1 - fg) * diffuse + fg * specular)
-        b[ix(OUT_B + i)] += e * c * (b[ix(B + i)] * (_1 - fb) * diffuse + fb * specular)
+        b[ix(OUT_R + i)] += r * (b[ix(R + i)] * (_1 - fr) * diffuse + fr * specular)
+        b[ix(OUT_G + i)] += g * (b[ix(G + i)] * (_1 - fg) * diffuse + fg * specular)
+        b[ix(OUT_B + i)] += c * (b[ix(B + i)] * (_1 - fb) * diffuse + fb * specular)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from simgen.errors import RenderError
 from simgen.render.base import Environment
-from simgen.render.raster.jit import fast
+from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.mathematics import atan2, from_octahedral
 
 SIDES = (256, 128, 64, 32, 32, 16)
@@ -318,19 +318,23 @@ def fill_background(
     weight: Any, width: int, height: int, camera: Any, rotation: Any, image: Any, intensity: Any, photo: Any,
     use_photo: bool, out: Any,
 ) -> None:  # fmt: skip
-    """Start the colour of each pixel with its share ``weight`` of the background; the rest starts at 0.
+    """Start the colour of each pixel where some of the background is seen with its share ``weight`` of it.
 
-    ``rotation`` (9,) turns camera directions into the frame of the map.
+    ``rotation`` (9,) turns camera directions into the frame of the map. Other pixels are left as they are.
     """
     for y in range(height):
+        row = y * width
+        total = _0
         for x in range(width):
-            i = y * width + x
+            total += weight[ix(row + x)]
+        if total == _0:
+            continue
+        for x in range(width):
+            i = row + x
             share = weight[i]
             if share <= _0:
-                out[3 * i] = _0
-                out[3 * i + 1] = _0
-                out[3 * i + 2] = _0
-            elif use_photo:
+                continue
+            if use_photo:
                 out[3 * i] = photo[3 * i] * share
                 out[3 * i + 1] = photo[3 * i + 1] * share
                 out[3 * i + 2] = photo[3 * i + 2] * share

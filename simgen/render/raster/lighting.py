@@ -36,8 +36,7 @@ def shade_image(
     scene = shadows.scene(snapshot, tables, filtered.keys, shadow_size)
     rotation = orient(scene, snapshot.camera.T_world_cam)
     lights, maps, values, coarse = shadows.view(snapshot, tables, seen, scene, shadow_size, residents)
-    opening = get("opening", np.float32, seen.total)
-    _occlude(tables, seen, width, height, scratch, opening)
+    sky = _occlude(tables, seen, width, height, scratch)
     photo = environment.background
     if photo is not None and photo.shape != (height, width, 3):
         raise RenderError(f"the background is {photo.shape}, but the image is {(height, width, 3)}; resize it")
@@ -49,8 +48,8 @@ def shade_image(
     share = _look_up_shadows(tables, seen, lights, maps, values, coarse, width, height, scratch)
     shade(
         0, seen.total, seen.count, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
-        seen.weight, opening, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera, tables.textures,
-        residents.texels.pool.data, lights, share, rotation,
+        seen.weight, seen.background, width, sky, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera,
+        tables.textures, residents.texels.pool.data, lights, share, rotation,
         filtered.harmonics, filtered.reflections, np.float32(filtered.scale), intensity,
         get("block", np.float32, block.FLOATS), get("addresses", np.int32, block.INTEGERS),
         get("fetched", np.uint32, block.TEXELS), out,
@@ -92,8 +91,8 @@ def _look_up_shadows(
     return share
 
 
-def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: Scratch, opening: Any) -> None:
-    """Ambient occlusion of all fragments into ``opening``."""
+def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: Scratch) -> Any:
+    """Ambient occlusion at half resolution, as ``shade`` reads it."""
     get = scratch.get
     w, h = (width + 1) // 2, (height + 1) // 2
     depth, normal = get("half_depth", np.float32, w * h), get("half_normal", np.float32, 3 * w * h)
@@ -105,7 +104,9 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
     occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, working, addresses, a)
     occlusion.smooth(w, h, depth, a, b, 1, 0)
     occlusion.smooth(w, h, depth, b, a, 0, 1)
-    occlusion.spread(seen.total, seen.px, seen.py, seen.w, w, h, depth, a, working, addresses, opening)
+    sky = get("sky", np.float32, 2 * (w + 1) * (h + 1))
+    occlusion.join(w, h, depth, a, sky)
+    return sky.view(np.uint32)
 
 
 def occlusion_radius(tables: Tables) -> float:

@@ -12,6 +12,7 @@ from simgen.render.raster.block import (
     F0B,
     F0G,
     F0R,
+    LANES,
     NV,
     NX,
     NY,
@@ -165,9 +166,11 @@ def load_materials(
                 r, g, c = b[ix(TR + k)] * red, b[ix(TG + k)] * green, b[ix(TBL + k)] * blue
                 _finish(k, r, g, c, roughness * rough, metallic * metal, b)
         else:
-            for k in range(begin, end):
-                r, g, c = b[ix(TR + k)] * red, b[ix(TG + k)] * green, b[ix(TBL + k)] * blue
-                _finish(k, r, g, c, roughness, metallic, b)
+            for group in range(begin, end, LANES):
+                for lane in range(LANES):
+                    k = group + lane
+                    r, g, c = b[ix(TR + k)] * red, b[ix(TG + k)] * green, b[ix(TBL + k)] * blue
+                    _finish(k, r, g, c, roughness, metallic, b)
         for k in range(begin, end):
             b[ix(OUT_R + k)] = er
             b[ix(OUT_G + k)] = eg

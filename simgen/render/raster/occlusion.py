@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simgen.render.raster.block import ABOVE, BELOW, OPEN, SX, SY, TUPPER, Z
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CX, CY, FX, FY
 
@@ -20,6 +21,8 @@ TAPS = 12
 _STRENGTH = 9.0
 """Leaves less than half of the sky open at the foot of an object, which stands for what lies beyond the reach too."""
 _TURNS = 16
+_LIKE = np.float32(16.0)
+"""One over the relative difference in depth from which on neighbours count for nothing."""
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 _HALF = np.float32(0.5)
@@ -148,38 +151,63 @@ def smooth(width: int, height: int, depth: Any, source: Any, target: Any, step_x
 
 
 @fast
-def spread(
-    count: int, px: Any, py: Any, w: Any, width: int, height: int, depth: Any, source: Any, b: Any, a: Any, opening: Any
-) -> None:
-    """Bring the half-resolution result to fragments: bilinear, weighted by likeness of depth."""
-    right, bottom = np.float32(width - 1), np.float32(height - 1)
-    for first in range(0, count, CHUNK):
-        n = min(CHUNK, count - first)
-        for i in range(n):
-            b[_PX + i] = px[ix(first + i)]
-        for i in range(n):
-            b[_PY + i] = py[ix(first + i)]
-        for i in range(n):
-            b[_Z + i] = w[ix(first + i)]
-            b[_BLOCKED + i] = np.float32(1e-6)
-            b[_REACH + i] = np.float32(1e-6)
-        for k in range(4):
-            ox, oy = np.float32(k & 1), np.float32(k >> 1)
-            for i in range(n):
-                x = min(max(b[_PX + i] * _HALF, _0), right)
-                y = min(max(b[_PY + i] * _HALF, _0), bottom)
-                fx, fy = np.floor(x), np.floor(y)
-                near_x, near_y = _1 - abs(x - fx - ox), _1 - abs(y - fy - oy)
-                u, v = min(fx + ox, right), min(fy + oy, bottom)
-                b[_U + i] = near_x * near_y + np.float32(1e-3)
-                a[i] = np.int32(np.int32(u) + np.int32(np.int32(v) * np.int32(width)))
-            for i in range(n):
-                at = np.uint32(a[i])
-                b[_V + i] = depth[at]
-                b[_FOUND + i] = source[at]
-            for i in range(n):
-                share = b[_U + i] * max(_1 - abs(b[_V + i] * b[_Z + i] - _1) * np.float32(16.0), _0)
-                b[_BLOCKED + i] += share * b[_FOUND + i]
-                b[_REACH + i] += share
-        for i in range(n):
-            opening[ix(first + i)] = b[_BLOCKED + i] / b[_REACH + i]
+def join(width: int, height: int, depth: Any, opening: Any, sky: Any) -> None:
+    """Depth and open share side by side, so that those of two neighbours are read in one go.
+
+    ``sky`` is (``height`` + 1, ``width`` + 1, 2), flat: the last row and column are there twice.
+    """
+    for y in range(height + 1):
+        row = min(y, height - 1) * width
+        at = y * (width + 1) * 2
+        for x in range(width):
+            sky[ix(at + 2 * x)] = depth[ix(row + x)]
+            sky[ix(at + 2 * x + 1)] = opening[ix(row + x)]
+        sky[ix(at + 2 * width)] = depth[ix(row + width - 1)]
+        sky[ix(at + 2 * width + 1)] = opening[ix(row + width - 1)]
+
+
+@fast
+def _real(bits: Any) -> Any:
+    """The float32 of these bits."""
+    return np.uint32(bits).view(np.float32)
+
+
+@fast
+def open_sky(n: int, width: int, sky: Any, b: Any, a: Any, t: Any) -> None:
+    """Share of the sky that is open at the fragments of a block (see ``block``), into OPEN.
+
+    Bilinear in ``sky``, the bits (uint32) of what ``join`` leaves for an image ``width`` wide, weighted by likeness of
+    depth.
+    """
+    row = np.int32(2 * ((width + 1) // 2 + 1))
+    for i in range(n):
+        column, line = np.int32(max(b[ix(SX + i)] * _HALF, _0)), np.int32(max(b[ix(SY + i)] * _HALF, _0))
+        a[ix(TUPPER + i)] = np.int32(np.int32(column + column) + np.int32(line * row))
+    for i in range(n):
+        at = np.uint32(a[ix(TUPPER + i)])
+        below = at + np.uint32(row)
+        # All are read before any is written: LLVM then moves four at a time.
+        d00, s00, d10, s10 = sky[at], sky[at + np.uint32(1)], sky[at + np.uint32(2)], sky[at + np.uint32(3)]
+        d01, s01 = sky[below], sky[below + np.uint32(1)]
+        d11, s11 = sky[below + np.uint32(2)], sky[below + np.uint32(3)]
+        t[ix(ABOVE + 4 * i)] = d00
+        t[ix(ABOVE + 4 * i + 1)] = s00
+        t[ix(ABOVE + 4 * i + 2)] = d10
+        t[ix(ABOVE + 4 * i + 3)] = s10
+        t[ix(BELOW + 4 * i)] = d01
+        t[ix(BELOW + 4 * i + 1)] = s01
+        t[ix(BELOW + 4 * i + 2)] = d11
+        t[ix(BELOW + 4 * i + 3)] = s11
+    tiny = np.float32(1e-3)
+    for i in range(n):
+        x, y, z = max(b[ix(SX + i)] * _HALF, _0), max(b[ix(SY + i)] * _HALF, _0), b[ix(Z + i)]
+        fx, fy = x - np.floor(x), y - np.floor(y)
+        left, right, top, bottom = _1 - fx, fx, _1 - fy, fy
+        p = (left * top + tiny) * max(z - abs(_real(t[ix(ABOVE + 4 * i)]) - z) * _LIKE, _0)
+        q = (right * top + tiny) * max(z - abs(_real(t[ix(ABOVE + 4 * i + 2)]) - z) * _LIKE, _0)
+        r = (left * bottom + tiny) * max(z - abs(_real(t[ix(BELOW + 4 * i)]) - z) * _LIKE, _0)
+        s = (right * bottom + tiny) * max(z - abs(_real(t[ix(BELOW + 4 * i + 2)]) - z) * _LIKE, _0)
+        none = np.float32(1e-6) * z
+        total = none + p * _real(t[ix(ABOVE + 4 * i + 1)]) + q * _real(t[ix(ABOVE + 4 * i + 3)])
+        total += r * _real(t[ix(BELOW + 4 * i + 1)]) + s * _real(t[ix(BELOW + 4 * i + 3)])
+        b[ix(OPEN + i)] = total / (none + p + q + r + s)

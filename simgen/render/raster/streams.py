@@ -1,4 +1,7 @@
-"""Writing results past the caches.
+"""Streams from and to memory: reading ahead, and writing past the caches.
+
+A stage reads a block of one array, then of the next, of the next ...: too short a stretch of each for the processor to
+notice that it will go on. It is told what comes next instead.
 
 The images of a batch are larger than the caches, and what is written first is read last. An ordinary store reads the
 line of memory that it fills and pushes something else out of the caches, which takes longer than computing the labels
@@ -12,12 +15,16 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simgen.render.raster.jit import ix, strict_part
 from simgen.render.raster.scratch import LINE
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
+_TO_READ, _NEAR, _DATA = 0, 3, 1
+"""What LLVM's instruction to prefetch is told."""
 
 
 def _element(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
@@ -42,6 +49,19 @@ def _fence(typingctx: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+def _prefetch(typingctx: Any, array: Any, at: Any) -> Any:
+    """Fetch the line of ``array[at]`` into the caches; places past the end do no harm."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.bitcast(_element(context, builder, signature.args[0], *arguments), _BYTES)
+        kind = ir.FunctionType(ir.VoidType(), [_BYTES, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, *(ir.Constant(_I32, k) for k in (_TO_READ, _NEAR, _DATA))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 def _interleave(builder: Any, lines: list[Any], k: int, lanes: int) -> Any:
@@ -87,8 +107,16 @@ def _stream(channels: int) -> Any:
 
 _address_of: Any = intrinsic(_address)
 _stream_1, _stream_2, _stream_3 = _stream(1), _stream(2), _stream(3)
+_prefetch_line: Any = intrinsic(_prefetch)
 fence: Any = intrinsic(_fence)
 """To be called once everything is written: other threads may be told of it then."""
+
+
+@strict_part
+def read_ahead(array: Any, first: int, n: int) -> None:
+    """Start to fetch ``n`` elements of ``array`` from ``first`` on."""
+    for k in range(first, first + n, LINE // array.itemsize):
+        _prefetch_line(array, k)
 
 
 @strict_part
@@ -127,7 +155,7 @@ def write_2(start: int, n: int, values: Any, at: int, step: int, out: Any) -> No
 
 @strict_part
 def write_3(start: int, n: int, values: Any, at: int, step: int, out: Any) -> None:
-    """The ``n`` triples from ``out[3 * start]`` on take ``values[at]``, ``[at + step]``, ``[at + 2 * step]``, and on."""
+    """The ``n`` triples from ``out[3 * start]`` on take ``values[at]``, ``[at + step]``, ``[at + 2 * step]``, ..."""
     k: Any = 0
     while k < n and _address_of(out, 3 * (start + k)) % LINE != 0:
         for c in range(3):

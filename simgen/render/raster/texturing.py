@@ -60,42 +60,43 @@ def list_lines(begin: int, end: int, textures: Any, texture: int, b: Any, a: Any
     width, height = np.float32(textures[texture, L.LEVEL + 1]), np.float32(textures[texture, L.LEVEL + 2])
     levels = textures[texture, L.LEVELS]
     last, most = np.float32(levels - 1), np.int32(levels - 1)
+    for group in range(begin, end, LANES):
+        for lane in range(LANES):
+            i = group + lane
+            u_x, v_x, u_y, v_y = b[ix(UX + i)], b[ix(VXU + i)], b[ix(UY + i)], b[ix(VYU + i)]
+            ux, vx, uy, vy = u_x * width, v_x * height, u_y * width, v_y * height
+            along_x, along_y = ux * ux + vx * vx, uy * uy + vy * vy
+            major2 = min(max(max(along_x, along_y), _TINY), _HUGE)
+            area = ux * vy - uy * vx
+            # The number of samples is the ratio of the sides; a single one when the texture is magnified.
+            ratio2 = min(major2 * major2 / max(area * area, np.float32(1e-36)), np.float32(64.0))
+            count = max(np.floor(np.sqrt(ratio2) + np.float32(0.3)), _1)
+            count = count if major2 > _1 else _1
+            share = _1 / count
+            level = _HALF * (log2(major2) - log2(min(count * count, max(ratio2, _1)))) - np.float32(0.2)
+            level = min(max(level, _0), last)
+            low = np.floor(level)
+            low += _1 if (level - low - np.float32(0.25)) * _2 > b[ix(NOISE + i)] else _0
+            chosen = min(max(np.int32(low), np.int32(0)), most)
+            # 2 to the power of minus the level, exactly.
+            scale = np.int32((np.int32(127) - chosen) << np.int32(23)).view(np.float32)
+            du = (u_x if along_x > along_y else u_y) * share
+            dv = (v_x if along_x > along_y else v_y) * share
+            offset = _HALF - _HALF * count
+            b[ix(TU + i)] = b[ix(U + i)] + offset * du
+            b[ix(TV + i)] = b[ix(V + i)] + offset * dv
+            b[ix(TDU + i)] = du
+            b[ix(TDV + i)] = dv
+            b[ix(TWIDTH + i)] = max(np.floor(width * scale), _1)
+            b[ix(THEIGHT + i)] = max(np.floor(height * scale), _1)
+            b[ix(TW + i)] = share
+            b[ix(TR + i)] = _0
+            b[ix(TG + i)] = _0
+            b[ix(TBL + i)] = _0
+            a[ix(TCOUNT + i)] = np.int32(count)
+            a[ix(TLEVEL + i)] = np.int32(chosen * np.int32(3))
     for i in range(begin, end):
-        u_x, v_x, u_y, v_y = b[ix(UX + i)], b[ix(VXU + i)], b[ix(UY + i)], b[ix(VYU + i)]
-        ux, vx, uy, vy = u_x * width, v_x * height, u_y * width, v_y * height
-        along_x, along_y = ux * ux + vx * vx, uy * uy + vy * vy
-        major2 = min(max(max(along_x, along_y), _TINY), _HUGE)
-        area = ux * vy - uy * vx
-        # The number of samples is the ratio of the sides; a single one when the texture is magnified.
-        ratio2 = min(major2 * major2 / max(area * area, np.float32(1e-36)), np.float32(64.0))
-        count = max(np.floor(np.sqrt(ratio2) + np.float32(0.3)), _1)
-        count = count if major2 > _1 else _1
-        share = _1 / count
-        level = _HALF * (log2(major2) - log2(min(count * count, max(ratio2, _1)))) - np.float32(0.2)
-        level = min(max(level, _0), last)
-        low = np.floor(level)
-        low += _1 if (level - low - np.float32(0.25)) * _2 > b[ix(NOISE + i)] else _0
-        chosen = min(max(np.int32(low), np.int32(0)), most)
-        # 2 to the power of minus the level, exactly.
-        scale = np.int32((np.int32(127) - chosen) << np.int32(23)).view(np.float32)
-        du = (u_x if along_x > along_y else u_y) * share
-        dv = (v_x if along_x > along_y else v_y) * share
-        offset = _HALF - _HALF * count
-        b[ix(TU + i)] = b[ix(U + i)] + offset * du
-        b[ix(TV + i)] = b[ix(V + i)] + offset * dv
-        b[ix(TDU + i)] = du
-        b[ix(TDV + i)] = dv
-        b[ix(TWIDTH + i)] = max(np.floor(width * scale), _1)
-        b[ix(THEIGHT + i)] = max(np.floor(height * scale), _1)
-        b[ix(TW + i)] = share
-        b[ix(TR + i)] = _0
-        b[ix(TG + i)] = _0
-        b[ix(TBL + i)] = _0
-        a[ix(TCOUNT + i)] = np.int32(count)
-        a[ix(TLEVEL + i)] = np.int32(chosen * np.int32(3))
-    row = textures[texture]
-    for i in range(begin, end):
-        a[ix(TSTART + i)] = row[np.uint32(L.LEVEL) + np.uint32(a[ix(TLEVEL + i)])]
+        a[ix(TSTART + i)] = textures[ix(texture), np.uint32(L.LEVEL) + np.uint32(a[ix(TLEVEL + i)])]
 
 
 @fast
@@ -119,23 +120,28 @@ def list_nothing(begin: int, end: int, b: Any, a: Any) -> None:
 
 @fast
 def _add_samples(begin: int, end: int, k: int, texels: Any, b: Any, a: Any, t: Any) -> None:
-    """Add the samples number ``k``, from 0, of fragments ``begin`` to ``end``, bilinear, to TR, TG and TBL."""
+    """Add the samples number ``k``, from 0, of fragments ``begin`` to ``end``, bilinear, to TR, TG and TBL.
+
+    These are whole groups of LANES.
+    """
     step = np.float32(k)
-    for i in range(begin, end):
-        u, v = b[ix(TU + i)] + step * b[ix(TDU + i)], b[ix(TV + i)] + step * b[ix(TDV + i)]
-        w, h = b[ix(TWIDTH + i)], b[ix(THEIGHT + i)]
-        x = (u - np.floor(u)) * w + _HALF
-        y = (v - np.floor(v)) * h + _HALF
-        width = np.int32(w)
-        # Whatever the coordinates are, the address is that of a texel.
-        x0 = min(max(np.int32(x), np.int32(0)), width)
-        y0 = min(max(np.int32(y), np.int32(0)), np.int32(h))
-        b[ix(TA + i)] = x - np.float32(x0)
-        b[ix(TB + i)] = y - np.float32(y0)
-        row = np.int32(width + np.int32(2))
-        at = np.int32(np.int32(a[ix(TSTART + i)] + np.int32(y0 * row)) + x0)
-        a[ix(TUPPER + i)] = at
-        a[ix(TLOWER + i)] = np.int32(at + row)
+    for group in range(begin, end, LANES):
+        for lane in range(LANES):
+            i = group + lane
+            u, v = b[ix(TU + i)] + step * b[ix(TDU + i)], b[ix(TV + i)] + step * b[ix(TDV + i)]
+            w, h = b[ix(TWIDTH + i)], b[ix(THEIGHT + i)]
+            x = (u - np.floor(u)) * w + _HALF
+            y = (v - np.floor(v)) * h + _HALF
+            width = np.int32(w)
+            # Whatever the coordinates are, the address is that of a texel.
+            x0 = min(max(np.int32(x), np.int32(0)), width)
+            y0 = min(max(np.int32(y), np.int32(0)), np.int32(h))
+            b[ix(TA + i)] = x - np.float32(x0)
+            b[ix(TB + i)] = y - np.float32(y0)
+            row = np.int32(width + np.int32(2))
+            at = np.int32(np.int32(a[ix(TSTART + i)] + np.int32(y0 * row)) + x0)
+            a[ix(TUPPER + i)] = at
+            a[ix(TLOWER + i)] = np.int32(at + row)
     for i in range(begin, end):
         upper, lower = np.uint32(a[ix(TUPPER + i)]), np.uint32(a[ix(TLOWER + i)])
         # All are read before any is written: LLVM then moves them in pairs.
@@ -146,19 +152,21 @@ def _add_samples(begin: int, end: int, k: int, texels: Any, b: Any, a: Any, t: A
         t[ix(LOWER + 2 * i)] = r
         t[ix(LOWER + 2 * i + 1)] = s
     most = np.int32(k)
-    for i in range(begin, end):
-        fa, fb = b[ix(TA + i)], b[ix(TB + i)]
-        weight = b[ix(TW + i)] if a[ix(TCOUNT + i)] > most else _0
-        r00, g00, b00 = unpack_color(t[ix(UPPER + 2 * i)])
-        r01, g01, b01 = unpack_color(t[ix(UPPER + 2 * i + 1)])
-        r10, g10, b10 = unpack_color(t[ix(LOWER + 2 * i)])
-        r11, g11, b11 = unpack_color(t[ix(LOWER + 2 * i + 1)])
-        r0, r1 = r00 + (r01 - r00) * fa, r10 + (r11 - r10) * fa
-        g0, g1 = g00 + (g01 - g00) * fa, g10 + (g11 - g10) * fa
-        b0, b1 = b00 + (b01 - b00) * fa, b10 + (b11 - b10) * fa
-        b[ix(TR + i)] += (r0 + (r1 - r0) * fb) * (weight * RED_SCALE)
-        b[ix(TG + i)] += (g0 + (g1 - g0) * fb) * (weight * GREEN_SCALE)
-        b[ix(TBL + i)] += (b0 + (b1 - b0) * fb) * (weight * BLUE_SCALE)
+    for group in range(begin, end, LANES):
+        for lane in range(LANES):
+            i = group + lane
+            fa, fb = b[ix(TA + i)], b[ix(TB + i)]
+            weight = b[ix(TW + i)] if a[ix(TCOUNT + i)] > most else _0
+            r00, g00, b00 = unpack_color(t[ix(UPPER + 2 * i)])
+            r01, g01, b01 = unpack_color(t[ix(UPPER + 2 * i + 1)])
+            r10, g10, b10 = unpack_color(t[ix(LOWER + 2 * i)])
+            r11, g11, b11 = unpack_color(t[ix(LOWER + 2 * i + 1)])
+            r0, r1 = r00 + (r01 - r00) * fa, r10 + (r11 - r10) * fa
+            g0, g1 = g00 + (g01 - g00) * fa, g10 + (g11 - g10) * fa
+            b0, b1 = b00 + (b01 - b00) * fa, b10 + (b11 - b10) * fa
+            b[ix(TR + i)] += (r0 + (r1 - r0) * fb) * (weight * RED_SCALE)
+            b[ix(TG + i)] += (g0 + (g1 - g0) * fb) * (weight * GREEN_SCALE)
+            b[ix(TBL + i)] += (b0 + (b1 - b0) * fb) * (weight * BLUE_SCALE)
 
 
 @fast
