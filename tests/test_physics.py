@@ -96,7 +96,7 @@ def test_things_rest_on_the_surface_and_press_with_their_weight(kind):
     contacts = simulation.traces["contacts"]
     value = dict(zip(contacts.columns, contacts.value.T, strict=True))
     on_thing = np.where(value["body_a"] == 1, 1, -1) * value["force"] * value["nz"]
-    assert on_thing.sum() == pytest.approx(mass * G, rel=2e-3)
+    assert on_thing.sum() == pytest.approx(mass * G, rel=3e-3)
     assert set(contacts.time) == {0.0}
 
 
@@ -165,7 +165,7 @@ def test_a_body_that_does_not_come_to_rest_is_removed_and_explained():
     record = scene(FLOOR_BODY, body("late", "brick", (0, 0, 1.0)), settle_time=0.2)
     simulation = simulate(record, Shelf(FLOOR, box("brick", (0.1, 0.06, 0.04))))
     assert not simulation.settled
-    assert simulation.removed == {"late": "did not settle: 2 m/s"}
+    assert simulation.removed == {"late": "did not settle: 1.3 m/s"}
     assert simulation.states[0].bodies[1] is None
     sentence = explain(simulation, record)
     for words in ("late", "2 m/s", "settle_time", "1 of 2"):

@@ -10,7 +10,7 @@ values: Bullet multiplies them, so each body gets the square root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 
@@ -30,10 +30,13 @@ MARGIN = 0.0002
 """Metres that Bullet adds around hulls. Its 1 mm would leave a visible gap under things of a few centimetres."""
 ROLLING = 0.03
 """Rolling and spinning resistance as a share of a body's radius: a ball comes to rest within a few turns."""
-ANGULAR_DAMPING = 0.1
-"""Share of a body's rotation lost in a second, as by air."""
+LINEAR_DAMPING, ANGULAR_DAMPING = 0.0, 0.1
+"""Share of a body's motion and rotation lost in a second, as by air."""
 MAX_SHAPES = 16
 """How many shapes PyBullet takes in one call (MAX_COMPOUND_COLLISION_SHAPES); a file of hulls counts as one."""
+
+_SAME_DIGITS = 9
+"""Decimals of an inertial frame that make two the same: its axes depend on the mass in their last bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,18 @@ class Body:
     joints: tuple[Joint, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Solids:
+    """The collision shapes of a world: ``made`` maps asset, scale and inertial frame to PyBullet's number of a shape.
+
+    ``folder`` takes the files that PyBullet reads them from; ``noise`` is what it prints meanwhile.
+    """
+
+    folder: Path
+    noise: Noise
+    made: dict[tuple[str, tuple[float, float, float], bytes], int] = field(default_factory=dict)
+
+
 def frame_of(inertia: Inertia) -> Array:
     """``T_obj_inertial`` (4, 4): the centre of mass with the principal axes."""
     return transform(inertia.center, inertia.axes_xyzw)
@@ -78,13 +93,12 @@ def add_rigid(
     record: BodyRecord,
     shapes: tuple[CollisionShape, ...],
     inertia: Inertia | None,
-    folder: Path,
-    noise: Noise,
+    solids: Solids,
 ) -> Body | None:
-    """Put a rigid body in; ``shapes`` and ``inertia`` are those of its scale and mass, ``folder`` takes mesh files.
+    """Put a rigid body in; ``shapes`` and ``inertia`` are those of its scale and mass, ``solids`` those of its world.
 
-    ``noise`` is what PyBullet prints. A fixed body without shapes is in nobody's way: None. Raises PhysicsError when a
-    dynamic body has no shapes or no mass.
+    A fixed body without shapes is in nobody's way: None. Raises PhysicsError when a dynamic body has no shapes or no
+    mass.
     """
     moving = record.motion == "dynamic"
     if moving and (not shapes or inertia is None or not inertia.mass > 0):
@@ -98,11 +112,13 @@ def add_rigid(
     T_obj_inertial = frame_of(inertia) if moving and inertia is not None else np.eye(4)
     T_inertial_obj = inverse(T_obj_inertial)
     points = [_points(s) @ T_inertial_obj[:3, :3].T + T_inertial_obj[:3, 3] for s in shapes]
-    shape = _create_shape(client, record, shapes, points, T_inertial_obj, folder / f"{index}.obj", noise)
+    solid = record.asset, record.scale, (T_inertial_obj.round(_SAME_DIGITS) + 0.0).tobytes()
+    if solid not in solids.made:
+        solids.made[solid] = _create_shape(client, record, shapes, points, T_inertial_obj, solids)
     position, quaternion = _pose(T_world_obj @ T_obj_inertial)
     uid = bullet.createMultiBody(
         inertia.mass if moving and inertia is not None else 0.0,
-        shape,
+        solids.made[solid],
         -1,
         position,
         quaternion,
@@ -114,16 +130,20 @@ def add_rigid(
         "lateralFriction": sqrt(max(record.friction, 0.0)),
         "restitution": sqrt(max(record.restitution, 0.0)),
     }
+    if moving and any(shape.kind != "box" for shape in shapes):
+        # What does not roll needs no such resistance, which more than doubles what there is to solve at a contact.
+        surface |= {"rollingFriction": ROLLING * radius, "spinningFriction": ROLLING * radius}
     if moving and inertia is not None:
         surface |= {
-            "rollingFriction": ROLLING * radius,
-            "spinningFriction": ROLLING * radius,
-            "linearDamping": 0.0,
+            "linearDamping": LINEAR_DAMPING,
             "angularDamping": ANGULAR_DAMPING,
             "mass": inertia.mass,
             "localInertiaDiagonal": list(inertia.moments),
             "activationState": bullet.ACTIVATION_STATE_DISABLE_SLEEPING,
         }
+    else:
+        # Its contacts with what sleeps need no look either.
+        surface["activationState"] = bullet.ACTIVATION_STATE_SLEEP
     bullet.changeDynamics(uid, -1, **surface, physicsClientId=client)
     return Body(index, record.name, uid, moving, T_world_obj, T_inertial_obj, radius)
 
@@ -193,14 +213,14 @@ def _create_shape(
     shapes: tuple[CollisionShape, ...],
     points: list[Array],
     T_inertial_obj: Array,
-    path: Path,
-    noise: Noise,
+    solids: Solids,
 ) -> int:
     """A PyBullet collision shape of all ``shapes``, in the inertial frame, in which ``points`` are theirs.
 
-    PyBullet takes many hulls in one shape only from a file, hence ``path``, and few shapes in a call: boxes beyond that
-    number join the hulls.
+    PyBullet takes many hulls in one shape only from a file, and few shapes in a call: boxes beyond that number join the
+    hulls.
     """
+    path = solids.folder / f"{len(solids.made)}.obj"
     R, t = T_inertial_obj[:3, :3], T_inertial_obj[:3, 3]
     hulls = [k for k, s in enumerate(shapes) if s.kind == "hull"]
     analytic = [k for k, s in enumerate(shapes) if s.kind != "hull"]
@@ -238,7 +258,7 @@ def _create_shape(
         )
     except bullet.error as error:
         raise PhysicsError(
-            f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){noise.last}"
+            f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){solids.noise.last}"
         ) from error
     finally:
         # Not left to be written over by the next scene: file systems bring what is cut to the disk at once.

@@ -103,8 +103,9 @@ class Client:
         """
         if self._world is None:
             self._world = self._open.enter_context(connect()), self._open.enter_context(scratch_folder())
-        else:
-            bullet.resetSimulation(physicsClientId=self._world[0])
+        # The other broad phase takes bodies centimetres apart for neighbours: none of a heap would sleep while one
+        # moves.
+        bullet.resetSimulation(flags=bullet.RESET_USE_SIMPLE_BROADPHASE, physicsClientId=self._world[0])
         try:
             yield self._world
         except BaseException:

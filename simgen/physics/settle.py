@@ -1,5 +1,8 @@
 """Let a scene come to rest, and take out what does not.
 
+Nobody sees how a scene settles, only what stays at rest. So it calms down first, in thick air, loosely solved, and
+groups of bodies that lie still sleep meanwhile. From then on everything is awake and as it is later, until it rests.
+
 The state of rest is looked at every few steps only: asking PyBullet costs about as much as a step. A scene is at rest
 when it was so at every look over a span in which a falling body would have given itself away.
 """
@@ -10,14 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, inf, isfinite, sqrt
 
-from simgen.physics.bodies import Body
+from simgen.physics.bodies import ANGULAR_DAMPING, LINEAR_DAMPING, Body
 from simgen.physics.client import bullet
 from simgen.scene.record import WorldRecord
 
 LOOK_EVERY = 8
 """Steps between looks."""
-LOOKS_AT_REST = 3
+LOOKS_AT_REST = 4
 """At least so many looks in a row must find a scene at rest."""
+CALM = 2.5
+"""Times ``rest_speed``: when nothing is faster, a scene has calmed down."""
+THICK_AIR = {"linearDamping": 0.99, "angularDamping": 0.999}
+"""Share of its motion that a body loses in a second while a scene calms down. What is out of balance still topples: its
+motion grows faster than it is damped, and the air is thin again before a scene counts as at rest."""
+AIR = {"linearDamping": LINEAR_DAMPING, "angularDamping": ANGULAR_DAMPING}
+"""The same from then on."""
+LOOSE, TIGHT = 1e-3, 1e-7
+"""Squared velocity errors (m/s)^2 at which Bullet's solver ends its iterations, while a scene calms down and else."""
 DEEP = 0.003
 """Metres by which two bodies may overlap; settled contacts overlap by hundredths of a millimetre."""
 ROUNDS = 6
@@ -77,6 +89,11 @@ def settle(
 def sleep(client: int, body: Body, speed: float) -> None:
     """Put a resting body to sleep; once woken it may fall asleep again when slower than ``speed`` (m/s and rad/s)."""
     bullet.resetBaseVelocity(body.uid, [0.0] * 3, [0.0] * 3, physicsClientId=client)
+    _doze(client, body, speed)
+
+
+def _doze(client: int, body: Body, speed: float) -> None:
+    """As ``sleep``; a body that is woken in the next step goes on as it moved."""
     bullet.changeDynamics(
         body.uid,
         -1,
@@ -122,11 +139,40 @@ def absurd_speed(world: WorldRecord) -> float:
 def _until_rest(client: int, bodies: list[Body], world: WorldRecord) -> tuple[int, list[Body], dict[str, str]]:
     """Step to rest or to the end of the settling time: (steps, bodies that stayed, removed)."""
     limit = ceil(world.settle_time / world.timestep - 1e-9)
-    needed = _looks_needed(world)
+    rigid = [body for body in bodies if body.moving and not body.links]
+    for body in rigid:
+        bullet.changeDynamics(body.uid, -1, **THICK_AIR, physicsClientId=client)
+    bullet.setPhysicsEngineParameter(solverResidualThreshold=LOOSE, physicsClientId=client)
+    steps, bodies, removed = _until_slow(client, bodies, world, limit, CALM * world.rest_speed, 1, drowsy=True)
+    bullet.setPhysicsEngineParameter(solverResidualThreshold=TIGHT, physicsClientId=client)
+    awake = bullet.ACTIVATION_STATE_DISABLE_SLEEPING
+    for body in rigid:
+        if body.name not in removed:
+            bullet.changeDynamics(body.uid, -1, **AIR, activationState=awake, physicsClientId=client)
+    looks = _looks_needed(world)
+    more, bodies, others = _until_slow(client, bodies, world, limit - steps, world.rest_speed, looks)
+    return steps + more, bodies, removed | others
+
+
+def _until_slow(
+    client: int,
+    bodies: list[Body],
+    world: WorldRecord,
+    limit: int,
+    slow: float,
+    looks: int,
+    drowsy: bool = False,
+) -> tuple[int, list[Body], dict[str, str]]:
+    """Step until nothing is faster than ``slow`` (m/s) at ``looks`` looks in a row, at most ``limit`` steps.
+
+    Returns as ``_until_rest``. ``drowsy``: bodies that have been at rest for a while are sent to sleep. They do so when
+    nothing that they may touch is awake; else Bullet wakes them in the next step.
+    """
     absurd = absurd_speed(world)
     removed: dict[str, str] = {}
+    resting = dict.fromkeys((body.uid for body in bodies), 0)
     calm = steps = 0
-    while steps < limit and calm < needed and any(body.moving for body in bodies):
+    while steps < limit and calm < looks and any(body.moving for body in bodies):
         stretch = min(LOOK_EVERY, limit - steps)
         for _ in range(stretch):
             bullet.stepSimulation(physicsClientId=client)
@@ -140,10 +186,14 @@ def _until_rest(client: int, bodies: list[Body], world: WorldRecord) -> tuple[in
                     fastest = max(fastest, speed)
                 else:
                     reasons[body.uid] = reason
+                resting[body.uid] = resting[body.uid] + 1 if speed < world.rest_speed else 0
+                # Those that sleep have no speed at all. Of bodies with joints this sees the base alone.
+                if drowsy and resting[body.uid] >= LOOKS_AT_REST and speed > 0 and not body.links:
+                    _doze(client, body, world.rest_speed)
         if reasons:
             removed |= {body.name: reasons[body.uid] for body in bodies if body.uid in reasons}
             bodies = take_out(client, bodies, reasons)
-        calm = calm + 1 if fastest < world.rest_speed and not reasons else 0
+        calm = calm + 1 if fastest < slow and not reasons else 0
     return steps, bodies, removed
 
 
