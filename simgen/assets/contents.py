@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from simgen.assets import plates
+from simgen.assets.cache import write_whole
 from simgen.assets.index import Kind
 from simgen.assets.library import Library
 from simgen.errors import AssetError
@@ -65,7 +65,7 @@ def _digests(files: Iterable[Path], cache: Path) -> dict[Path, str]:
     added = {file: _digest(file) for file in new}
     lasting = {keys[f]: [*states[f], digest] for f, digest in added.items() if states[f][1] < fresh}
     if lasting:
-        _write(cache, {**_read(cache), **lasting})
+        write_whole(cache, json.dumps({**_read(cache), **lasting}).encode())
     return {file: added[file] if file in added else known[keys[file]][2] for file in states}
 
 
@@ -88,12 +88,3 @@ def _read(cache: Path) -> dict[str, list]:
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
     return known if sound else {}
-
-
-def _write(cache: Path, known: dict[str, list]) -> None:
-    """Replace the cache as a whole; without a place for it, files are read again next time."""
-    with suppress(OSError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=cache.parent, prefix=cache.name, suffix=".tmp", delete=False) as file:
-            json.dump(known, file)
-        Path(file.name).replace(cache)

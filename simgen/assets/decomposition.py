@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simgen.assets.asset import CollisionShape
+from simgen.assets.cache import write_whole
 from simgen.assets.hull import MAX_VERTICES, THINNEST, convex_hull, extents, hull_planes, small_hull, volume
 from simgen.assets.mesh import F64, I64, Geometry, closed, signed_volume, weld
 from simgen.assets.obj import read_obj
@@ -207,7 +207,6 @@ def _cached(
     """What ``compute`` gives for ``arrays``, from ``cache_dir`` when it was computed before.
 
     Several processes may compute the same at once: files are put in place whole, and are the same whoever wrote them.
-    A folder that cannot be written only costs the time.
     """
     digest = hashlib.sha256(f"{VERSION} {kind} {SETTINGS} {[array.shape for array in arrays]}".encode())
     for array in arrays:
@@ -229,14 +228,6 @@ def _read_parts(path: Path) -> list[F64] | None:
 
 
 def _write_parts(path: Path, parts: list[F64]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".tmp", delete=False) as file:
-            try:
-                np.savez(file, **{f"{k:04d}": part for k, part in enumerate(parts)})  # type: ignore[arg-type]
-            except OSError:
-                Path(file.name).unlink()
-                raise
-        Path(file.name).replace(path)
-    except OSError:
-        return
+    data = io.BytesIO()
+    np.savez(data, **{f"{k:04d}": part for k, part in enumerate(parts)})  # type: ignore[arg-type]
+    write_whole(path, data.getvalue())

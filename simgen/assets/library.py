@@ -19,6 +19,7 @@ from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
 from simgen.assets.files import closure
 from simgen.assets.index import Entry, Kind, category, index, search_paths
+from simgen.assets.loaded import kept
 from simgen.assets.loading import load_asset
 from simgen.assets.primitives import primitive
 from simgen.assets.sidecar import Sidecar
@@ -47,8 +48,8 @@ class Library:
     search path, with forward slashes: without suffix for assets ("ycb/mug"), with it for textures
     ("textures/wood/wood_003.jpg") and environment maps ("hdri/dawn.hdr"). Each texture is an asset, too: a plate
     ("plate/textures/wood/wood_003", see plates.py), found by patterns that begin with "plate/". ``builtin`` adds
-    "primitive/...", "pybullet/..." and computed environments "softbox/...". ``cache_dir`` keeps convex decompositions.
-    Raises AssetError when a path cannot be read.
+    "primitive/...", "pybullet/..." and computed environments "softbox/...". ``cache_dir`` keeps convex decompositions
+    and loaded assets. Raises AssetError when a path cannot be read.
     """
 
     def __init__(
@@ -184,7 +185,13 @@ class Library:
                 if entry.name.startswith(prefix):
                     return make(entry.name)
             return primitive(entry.category, entry.name)
-        return load_asset(entry.name, entry.category, entry.path, self.cache_dir, entry.sidecar, entry.parts)
+        path, said = entry.path, f"{entry.name}\0{entry.category}\0{entry.sidecar!r}"
+        return kept(
+            self.cache_dir,
+            closure([path, *entry.parts]),
+            said,
+            lambda: load_asset(entry.name, entry.category, path, self.cache_dir, entry.sidecar, entry.parts),
+        )
 
 
 class _Kept:

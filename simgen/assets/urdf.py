@@ -67,6 +67,7 @@ class _File:
     def mesh(self, element: Element, shapes_only: bool) -> Geometry:
         """The scaled geometry of a <mesh>."""
         path = mesh_path(self.path, element.get("filename", ""))
+        shapes_only = shapes_only and (path, False) not in self.read  # what is there with its materials will do
         if (path, shapes_only) not in self.read:
             if not path.is_file():
                 raise AssetError(

@@ -233,23 +233,23 @@ def _create_shape(
             raise PhysicsError(
                 f"{record.name} (asset {record.asset}) has {len(analytic)} round collision shapes, at most {room} work"
             )
-    solids = [shapes[k] for k in analytic]
-    types = [_BULLET_KIND[s.kind] for s in solids]
-    centers = [(R @ s.center + t).tolist() for s in solids]
-    axes = [quaternion_from_rotation(R).tolist()] * len(solids) if solids else []
-    files = [""] * len(solids)
+    exact = [shapes[k] for k in analytic]
+    types = [_BULLET_KIND[s.kind] for s in exact]
+    centers = [(R @ s.center + t).tolist() for s in exact]
+    axes = [quaternion_from_rotation(R).tolist()] * len(exact) if exact else []
+    files = [""] * len(exact)
     if hulls:
         _write_hulls(path, [points[k] for k in hulls])
         types.append(bullet.GEOM_MESH)
         centers.append([0.0, 0.0, 0.0])
         axes.append([0.0, 0.0, 0.0, 1.0])
         files.append(str(path))
-    lengths = [s.size[2] - (s.size[0] if s.kind == "capsule" else 0.0) for s in solids] + [0.0]
+    lengths = [s.size[2] - (s.size[0] if s.kind == "capsule" else 0.0) for s in exact] + [0.0]
     try:
         shape: int = bullet.createCollisionShapeArray(
             types,
-            radii=[s.size[0] / 2 for s in solids] + [0.0],
-            halfExtents=[[edge / 2 for edge in s.size] for s in solids] + [[0.0, 0.0, 0.0]],
+            radii=[s.size[0] / 2 for s in exact] + [0.0],
+            halfExtents=[[edge / 2 for edge in s.size] for s in exact] + [[0.0, 0.0, 0.0]],
             lengths=lengths,
             fileNames=files,
             collisionFramePositions=centers,

@@ -1,0 +1,88 @@
+"""Assets as they are once they are loaded, kept in the cache folder: to parse a mesh takes a hundred times as long."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import scipy
+
+from simgen.assets.asset import Asset
+from simgen.assets.cache import write_whole
+
+MAX_BYTES = 1 << 20
+"""Of an asset in the cache. Larger ones are few in a scene, and would fill the disk."""
+
+
+def kept(cache_dir: Path, files: Sequence[Path], said: str, load: Callable[[], Asset]) -> Asset:
+    """What ``load`` gives for the contents of ``files`` and what else is ``said``, bit for bit, loaded once.
+
+    Assets with joints or images are not kept, nor are errors that ``load`` raises.
+    """
+    key = _key(files, said)
+    if key is None:
+        return load()
+    path = cache_dir / "assets" / key
+    try:
+        data = path.read_bytes()
+        if data[:_DIGEST] == hashlib.sha256(data[_DIGEST:]).digest():
+            return _DECODER.decode(memoryview(data)[_DIGEST:])
+    except (OSError, msgspec.MsgspecError):
+        pass
+    asset = load()
+    if not asset.articulated and not any(_has_images(mesh.material) for mesh in asset.meshes):
+        data = _ENCODER.encode(asset)
+        if len(data) <= MAX_BYTES:
+            write_whole(path, hashlib.sha256(data).digest() + data)
+    return asset
+
+
+def _key(files: Sequence[Path], said: str) -> str | None:
+    """A digest of all that an asset depends on; None when a file cannot be read, which loading will tell."""
+    total = hashlib.sha256(_loader())
+    total.update(said.encode())
+    for file in files:
+        total.update(f"\0{file.name}\0".encode())
+        try:
+            total.update(hashlib.sha256(file.read_bytes()).digest())
+        except FileNotFoundError:
+            total.update(b"missing")
+        except OSError:
+            return None
+    return total.hexdigest()[:32]
+
+
+@cache
+def _loader() -> bytes:
+    """A digest of the code that loads assets."""
+    total = hashlib.sha256(f"{np.__version__} {scipy.__version__}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.digest()
+
+
+def _has_images(material: Any) -> bool:
+    return any(
+        image is not None for image in (material.base_color_map, material.metallic_roughness_map, material.normal_map)
+    )
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return value.item()  # a number of NumPy's
+
+
+def _decoded(_: type, stored: Any) -> Any:
+    dtype, shape, data = stored
+    return np.frombuffer(data, dtype).reshape(shape).copy()
+
+
+_DIGEST = hashlib.sha256().digest_size
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encoded)
+_DECODER = msgspec.msgpack.Decoder(Asset, dec_hook=_decoded)
