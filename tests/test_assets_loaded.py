@@ -18,7 +18,10 @@ TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0.1]], np.float32)
 
 def made(material: Material | None = None, **changes: Any) -> Asset:
     mesh = Mesh("key", TRIANGLE, np.array([[0, 1, 2]], np.int32), TRIANGLE[::-1].copy(), material or Material())
-    shapes = (CollisionShape("hull", TRIANGLE[1:].copy()), CollisionShape("box", None, (0.1, 0.2, 0.3), (1 / 3, 0.0, 0.0)))
+    shapes = (
+        CollisionShape("hull", TRIANGLE[1:].copy()),
+        CollisionShape("box", None, (0.1, 0.2, 0.3), (1 / 3, 0.0, 0.0)),
+    )
     inertia = Inertia(float(np.float64(0.1)), (1 / 3, 1 / 7, 0.0), (1e-3, 2e-3, 2.5e-3))
     asset = Asset("pile/thing", "thing", (mesh,), np.array([[0, 0, 0], [1, 1, 0.1]]), shapes, inertia)
     return dataclasses.replace(asset, **changes)

@@ -282,7 +282,7 @@ def test_errors_are_drawn_and_fade(source: SceneSource) -> None:
 def test_a_dataset_with_sensors_is_sound_and_replays(tmp_path: Path) -> None:
     sensors = {
         "imu": {"kind": "imu", "body": "shapes_00", "gyroscope": NOISE},
-        "vlp": {"kind": "lidar", "position": [0.4, 0, 0.3], "lidar": {"preset": "velodyne_vlp16", "columns": 90}},
+        "vlp": {"kind": "lidar", "position": [0.4, 0, 0.1], "lidar": {"preset": "velodyne_vlp16", "columns": 90}},
     }
     plain = config.to_plain(load("shapes", ["image.width=64", "image.height=48", "scene.time.frames=2"]))
     plain["scene"]["sensors"] = sensors

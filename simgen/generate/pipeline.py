@@ -26,7 +26,7 @@ from simgen.physics.client import Client
 from simgen.physics.simulate import simulate
 from simgen.randomize.sample import categories as category_names
 from simgen.render import create
-from simgen.render.base import Renderer
+from simgen.render.base import Renderer, Snapshot
 from simgen.render.silhouette import Silhouette
 from simgen.render.snapshot import ResolvedScene, camera_at, resolve
 from simgen.scene.definition import SceneDefinition
@@ -196,8 +196,9 @@ def _compute(
     frames = [take.frame for take in takes]
     labelled, measured = _rendered(takes[0], passes, frames)
     composed = composer(renderer, takes[0]) if takes[0].composed else None
+    seen_from = _snapshots(takes, "labels", labelled) if composed is None else []
     render = _composed(composed) if composed is not None else partial(_render, renderer, takes)
-    labels = render("labels", labelled)
+    labels = render("labels", labelled) if composed is not None else renderer.render(seen_from, labelled).images
     beside = render("measured", measured) if measured else labels
     colours = render("colour", ["rgb"]) if takes[0].exposure.apart and "rgb" in passes else None
     for b, take in enumerate(takes):
@@ -213,14 +214,17 @@ def _compute(
         if composed is not None:
             silhouettes = composed.silhouettes(lenses)
         else:
-            silhouettes = full_silhouettes(renderer, take.shoot(exposure.labels)(0.0), exposure.camera, lenses)
+            silhouettes = full_silhouettes(renderer, seen_from[b], exposure.camera, lenses)
         yield _frame(take, images, silhouettes, passes, categories, composed)
 
 
 def _render(renderer: Renderer, takes: Sequence[Take], camera: str, passes: Sequence[str]) -> dict[str, NDArray[Any]]:
     """``passes`` of all ``takes`` by the camera of their exposures called ``camera``."""
-    moments = [take.shoot(getattr(take.exposure, camera), passes)(0.0) for take in takes]
-    return renderer.render(moments, passes).images
+    return renderer.render(_snapshots(takes, camera, passes), passes).images
+
+
+def _snapshots(takes: Sequence[Take], camera: str, passes: Sequence[str]) -> list[Snapshot]:
+    return [take.shoot(getattr(take.exposure, camera), passes)(0.0) for take in takes]
 
 
 def _composed(composer: Composer) -> Callable[[str, Sequence[str]], dict[str, NDArray[Any]]]:

@@ -110,7 +110,8 @@ def to_stored(name: str, image: NDArray[Any]) -> NDArray[Any]:
     if layout is None:
         return np.ascontiguousarray(image)
     if layout.snorm:
-        return np.rint(image * np.float32(SNORM_SCALE)).astype(np.int16)
+        scaled = image * np.float32(SNORM_SCALE)
+        return np.rint(scaled, out=scaled).astype(np.int16)
     return np.ascontiguousarray(image, dtype=layout.dtype)
 
 

@@ -22,6 +22,7 @@ from simgen.scene.state import Simulation, Trace
 from simgen.shards import codec, draws
 from simgen.shards.files import TEMPORARY, cannot_write, checksum, commit, free_bytes
 from simgen.shards.schema import IMAGES, KEYPOINTS, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, escape, to_stored
+from simgen.shards.tables import create_table
 
 _ROWS = 4096
 """Rows of a chunk of tables and traces."""
@@ -87,6 +88,7 @@ class ShardWriter:
         self._names: tuple[str, ...] = ()
         self._images: dict[str, h5py.Dataset] = {}
         self._traces: dict[str, _StoredTrace] = {}
+        self._groups: dict[str, h5py.Group] = {}
         self._file: h5py.File | None = None
         with self._reporting():
             # Files of HDF5 1.10's format: readable by every HDF5 in use, chunk index of a fixed array.
@@ -148,6 +150,7 @@ class ShardWriter:
             self._write_trace_heads()
             self._images.clear()
             self._traces.clear()
+            self._groups.clear()
             self._open.close()
             self._file = None
             written = Written(self.temporary.stat().st_size, checksum(self.temporary))
@@ -264,11 +267,7 @@ class ShardWriter:
             drawn = [f.draws.get(factor, {}).get(name, draws.ABSENT) for f in self._frames]
             column = draws.encode(drawn)
             link = f"{escape(factor)}/{escape(name)}"
-            if column.values.dtype == object:
-                data = self._strings(f"draws/{link}", column.values)
-            else:
-                data = self._table(f"draws/{link}", column.values)
-            data.attrs.update(kind=column.kind, nulls=column.nulls)
+            self._table(f"draws/{link}", column.values, kind=column.kind, nulls=column.nulls)
             if column.lengths is not None:
                 self._table(f"draw_lengths/{link}", column.lengths)
 
@@ -327,22 +326,20 @@ class ShardWriter:
             head["columns"] = np.array(list(stored.units), text)
             head["units"] = np.array(list(stored.units.values()), text)
 
-    def _table(self, name: str, values: NDArray[Any], units: str = "") -> h5py.Dataset:
-        options: dict[str, Any] = {}
-        if values.nbytes > _SMALL:
-            options = codec.filters(self._options.compression, values.itemsize)
-            options["chunks"] = (min(len(values), _ROWS if values.ndim > 1 else 1 << 16), *values.shape[1:])
-        data = self._open.create_dataset(name, data=values, **options)
-        if units:
-            data.attrs["units"] = units
-        return data
+    def _table(self, name: str, values: NDArray[Any], units: str = "", **others: str | bool) -> None:
+        attributes = {"units": units, **others} if units else others
+        if values.nbytes <= _SMALL or values.dtype == object:
+            folder, _, link = name.rpartition("/")
+            if folder not in self._groups:
+                self._groups[folder] = self._open.require_group(folder or "/")
+            create_table(self._groups[folder], link, values, attributes)
+            return
+        options = codec.filters(self._options.compression, values.itemsize)
+        options["chunks"] = (min(len(values), _ROWS if values.ndim > 1 else 1 << 16), *values.shape[1:])
+        self._open.create_dataset(name, data=values, **options).attrs.update(attributes)
 
-    def _strings(self, name: str, values: Sequence[str] | NDArray[Any]) -> h5py.Dataset:
-        array = np.asarray(values, object)
-        data = self._open.create_dataset(name, array.shape, h5py.string_dtype())
-        if array.size:
-            data[...] = array
-        return data
+    def _strings(self, name: str, values: Sequence[str]) -> None:
+        self._table(name, np.array(values, object))
 
 
 def _offsets(counts: Sequence[int]) -> NDArray[np.int64]:
