@@ -58,6 +58,8 @@ def ring(n: int, equal_area: bool = False) -> F64:
 def scaled_shape(shape: CollisionShape, scale: Sequence[float]) -> CollisionShape:
     """``shape`` stretched by ``scale`` (x, y, z) about the asset's origin; it becomes a hull where its kind ends."""
     x, y, z = checked_scale(scale)
+    if (x, y, z) == (1.0, 1.0, 1.0):
+        return shape
     if shape.kind == "hull":
         assert shape.vertices is not None
         return CollisionShape("hull", np.ascontiguousarray(shape.vertices * np.array([x, y, z]), np.float32))

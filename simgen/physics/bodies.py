@@ -35,9 +35,6 @@ LINEAR_DAMPING, ANGULAR_DAMPING = 0.0, 0.1
 MAX_SHAPES = 16
 """How many shapes PyBullet takes in one call (MAX_COMPOUND_COLLISION_SHAPES); a file of hulls counts as one."""
 
-_SAME_DIGITS = 9
-"""Decimals of an inertial frame that make two the same: its axes depend on the mass in their last bits."""
-
 
 @dataclass(frozen=True, eq=False)
 class Joint:
@@ -112,7 +109,7 @@ def add_rigid(
     T_obj_inertial = frame_of(inertia) if moving and inertia is not None else np.eye(4)
     T_inertial_obj = inverse(T_obj_inertial)
     points = [_points(s) @ T_inertial_obj[:3, :3].T + T_inertial_obj[:3, 3] for s in shapes]
-    solid = record.asset, record.scale, (T_inertial_obj.round(_SAME_DIGITS) + 0.0).tobytes()
+    solid = record.asset, record.scale, T_inertial_obj.tobytes()
     if solid not in solids.made:
         solids.made[solid] = _create_shape(client, record, shapes, points, T_inertial_obj, solids)
     position, quaternion = _pose(T_world_obj @ T_obj_inertial)
