@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import multiprocessing
 import os
+import signal
 import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+SCENES = "simgen.generate.scenes"
+"""Module of what makes frames as a configuration says."""
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "BLOSC_NTHREADS",
+)
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
@@ -52,3 +67,29 @@ def nameless_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def worker_context(source: str = SCENES) -> Any:
+    """Processes forked from a server that has imported what workers need: they start at once and share its memory.
+
+    The first call starts the server, which takes as long as these imports but does not keep the caller waiting.
+    ``source`` is the module of what makes frames. Forking the calling process itself would carry over its threads'
+    locks, its open shards and PyBullet clients.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["simgen.generate.worker", source])
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))  # libraries read them when they are loaded: one core a worker
+    # The server inherits the mask; Ctrl-C, which a terminal sends to it as well, is for this process alone.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    return context

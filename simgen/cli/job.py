@@ -52,6 +52,10 @@ def render(arguments: Sequence[str]) -> int:
     check_flags("render", arguments)
     entry = settings.register()
     prepared = [settings.scene_override(a) for a in arguments]
+    if not any(a.startswith("-") for a in prepared):
+        _log_to_stderr()
+        _render(settings.load(overrides=prepared))
+        return 0
     if not any(a in ("-cn", "--config-name", "-cp", "--config-path") for a in prepared):
         _check(prepared)
     _log_to_stderr()

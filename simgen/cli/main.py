@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from simgen import __version__
 from simgen.errors import SimgenError, near_match
+from simgen.processes import worker_context
 
 _SUMMARY = """\
 simgen turns scene definitions into labelled, replayable vision datasets.
@@ -115,6 +116,8 @@ def _dispatch(arguments: list[str]) -> int:
     if name == "bench" and rest[:1] == ["data"]:
         name, rest = "bench data", rest[1:]
     module, function = {**_HYDRA, **_PLAIN}[name]
+    if name == "render" and rest and not any(argument.startswith("-") for argument in rest):
+        worker_context()  # gets ready while this process imports and composes
     # Only now, so that each command starts with no more than it needs, and being interrupted meanwhile is told, too.
     command = getattr(importlib.import_module(f"simgen.cli.{module}"), function)
     if name in _HYDRA:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import signal
 import time
 from collections import Counter, deque
@@ -13,12 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from simgen.errors import SimgenError
 from simgen.generate.messages import Assignment, Failed, FrameDone, ShardDone
 from simgen.generate.source import OpenSource
-from simgen.processes import nameless_main
+from simgen.processes import nameless_main, worker_context
 from simgen.shards.files import TEMPORARY
 from simgen.shards.manifest import ShardEntry
 
@@ -27,15 +24,6 @@ DEATHS = 3
 
 _GRACE = 1.0
 """Seconds that workers have to leave before they are killed."""
-
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "BLOSC_NTHREADS",
-)
 
 _log = logging.getLogger("simgen")
 
@@ -202,40 +190,16 @@ def _cause(code: int | None) -> str:
 
 def prepare(open_source: OpenSource) -> None:
     """Let workers be got ready for in the background; they start sooner then, and nothing else changes."""
-    _context(open_source)
+    worker_context(open_source.__module__)
 
 
 def _start(assignment: Assignment) -> _Worker:
     from simgen.generate import worker
 
-    context = _context(assignment.open_source)
+    context = worker_context(assignment.open_source.__module__)
     ours, theirs = context.Pipe()
     process = context.Process(target=worker.main, args=(theirs, assignment), daemon=True)
     with nameless_main():
         process.start()
     theirs.close()
     return _Worker(process, ours)
-
-
-def _context(open_source: OpenSource) -> Any:
-    """Processes forked from a server that has imported what workers need: they start at once and share its memory.
-
-    Forking this process itself would carry over its threads' locks, its open shards and PyBullet clients.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["simgen.generate.worker", open_source.__module__])
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))  # libraries read them when they are loaded: one core a worker
-    # The server inherits the mask; Ctrl-C, which a terminal sends to it as well, is for this process alone.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-    return context
