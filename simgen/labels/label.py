@@ -87,7 +87,16 @@ def semantic(instance: NDArray[np.uint16], objects: ObjectTable) -> NDArray[np.u
     """The category id of each pixel (H, W), 0 = background."""
     table = np.zeros(len(objects.category_id) + 1, np.uint16)
     table[1:] = objects.category_id
-    return table[instance]
+    return _looked_up(table, np.ascontiguousarray(instance))
+
+
+@njit(cache=True)
+def _looked_up(table: NDArray[np.uint16], instance: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    out = np.empty_like(instance)
+    for y in range(instance.shape[0]):
+        for x in range(instance.shape[1]):
+            out[y, x] = table[np.uint64(instance[y, x])]
+    return out
 
 
 def visible(instance: NDArray[np.uint16], count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -11,6 +11,7 @@ values: Bullet multiplies them, so each body gets the square root.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import sqrt
 from pathlib import Path
 
@@ -236,7 +237,7 @@ def _create_shape(
     axes = [quaternion_from_rotation(R).tolist()] * len(exact) if exact else []
     files = [""] * len(exact)
     if hulls:
-        _write_hulls(path, [points[k] for k in hulls])
+        path.write_text(_hull_file(tuple(points[k].tobytes() for k in hulls)), encoding="ascii")
         types.append(bullet.GEOM_MESH)
         centers.append([0.0, 0.0, 0.0])
         axes.append([0.0, 0.0, 0.0, 1.0])
@@ -283,14 +284,20 @@ def _set_margin(client: int, shape: int) -> None:
     bullet.removeBody(uid, physicsClientId=client)
 
 
-def _write_hulls(path: Path, hulls: list[Array]) -> None:
-    """An OBJ file with one object per hull; PyBullet takes the hull of the vertices that its faces name."""
+@lru_cache(maxsize=128)
+def _hull_file(hulls: tuple[bytes, ...]) -> str:
+    """An OBJ file with one object per hull of vertices (n, 3) float64; PyBullet takes the hull of those in its faces.
+
+    Kept, because things that are not stretched are the same in every scene.
+    """
     parts = []
     first = 1
-    for number, vertices in enumerate(hulls):
-        last = first + len(vertices) - 1
+    for number, hull in enumerate(hulls):
+        values = np.frombuffer(hull).tolist()
+        count = len(values) // 3
+        last = first + count - 1
         parts.append(f"o {number}\n")
-        parts.append("v %.9g %.9g %.9g\n" * len(vertices) % tuple(vertices.ravel().tolist()))
+        parts.append("v %.9g %.9g %.9g\n" * count % tuple(values))
         parts += [f"f {k} {min(k + 1, last)} {min(k + 2, last)}\n" for k in range(first, last + 1, 3)]
         first = last + 1
-    path.write_text("".join(parts), encoding="ascii")
+    return "".join(parts)
