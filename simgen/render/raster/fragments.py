@@ -14,7 +14,7 @@ from simgen.render.raster.collecting import collect
 from simgen.render.raster.scene import Residents, Tables, pack
 from simgen.render.raster.scratch import Scratch
 from simgen.render.raster.simd import WIDTH
-from simgen.render.raster.surface import NORMAL_VALUES, interpolate_normals
+from simgen.render.raster.surface import NORMAL_RUNS, NORMAL_VALUES, interpolate_normals
 from simgen.render.raster.transform import place_vertices
 from simgen.render.raster.triangles import set_up_triangles
 from simgen.render.raster.visibility import clear, rasterize
@@ -114,6 +114,6 @@ def find(
         )  # fmt: skip
     nx, ny, nz = get("nx", np.float32, limit), get("ny", np.float32, limit), get("nz", np.float32, limit)
     if normals:
-        working = get("working", np.float32, NORMAL_VALUES)
-        interpolate_normals(total, triangle, px, py, planes, tables.camera, working, nx, ny, nz)
+        working, runs = get("working", np.float32, NORMAL_VALUES), get("runs", np.int32, NORMAL_RUNS)
+        interpolate_normals(total, triangle, px, py, planes, tables.camera, working, runs, nx, ny, nz)
     return Fragments(count, total, pixel, triangle, px, py, w, nx, ny, nz, weight, background, planes, owner)

@@ -19,7 +19,8 @@ from simgen.render.raster.layout import (
     PREVIOUS_CAM,
     SKEW,
 )
-from simgen.render.raster.streams import fence, write_1, write_2, write_3
+from simgen.render.raster.runs import find_runs
+from simgen.render.raster.streams import fence, read_ahead, write_1, write_2, write_3
 
 BLOCK = 1024
 """Fragments computed together, side by side in working memory, before they are written to their pixels."""
@@ -30,19 +31,17 @@ _A, _B, _C, _U, _V = (k * _STRIDE for k in range(5))  # results and the place in
 
 
 @strict_part
-def _find_runs(first: int, n: int, triangle: Any, owner: Any, ends: Any, owners: Any) -> int:
+def _find_owners(first: int, n: int, triangle: Any, owner: Any, starts: Any, ends: Any, owners: Any) -> int:
     """Where in a block the runs of fragments of one drawable end, and of which; how many there are."""
+    triangles = find_runs(first, n, triangle, starts, 0)
     runs = 0
-    last = triangle[ix(first)]
-    m = owner[ix(last)]
-    for k in range(1, n):
-        t = triangle[ix(first + k)]
-        if t != last:
-            last = t
-            if owner[ix(t)] != m:
-                ends[ix(runs)], owners[ix(runs)] = k, m
-                runs += 1
-                m = owner[ix(t)]
+    m = owner[ix(triangle[ix(first)])]
+    for k in range(1, triangles):
+        after = owner[ix(triangle[ix(first + np.int64(starts[ix(k)]))])]
+        if after != m:
+            ends[ix(runs)], owners[ix(runs)] = starts[ix(k)], m
+            runs += 1
+            m = after
     ends[ix(runs)], owners[ix(runs)] = n, m
     return runs + 1
 
@@ -183,10 +182,14 @@ def write_labels(
     """
     p = np.empty(3 * _STRIDE)
     b = np.empty(5 * _STRIDE, np.float32)
+    starts = np.empty(BLOCK + 1, np.int32)
     ends, owners, ids = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.int32), np.empty(BLOCK, np.uint16)
     for first in range(0, count, BLOCK):
         n = min(BLOCK, count - first)
-        runs = _find_runs(first, n, triangle, owner, ends, owners)
+        read_ahead(triangle, first + n, BLOCK)
+        for plane in (px, py, w, nx, ny, nz):
+            read_ahead(plane, first + n, BLOCK)
+        runs = _find_owners(first, n, triangle, owner, starts, ends, owners)
         if wanted & IDS:
             _find_ids(runs, ends, owners, draws, INSTANCE, ids)
             _write_1(first, n, pixel, ids, instance)

@@ -47,31 +47,10 @@ from simgen.render.raster.lights import COLOR, SHADOW
 from simgen.render.raster.materials import load_materials
 from simgen.render.raster.mathematics import inverse_sqrt
 from simgen.render.raster.occlusion import open_sky
+from simgen.render.raster.runs import find_runs
 from simgen.render.raster.streams import fence, read_ahead, write_3
 
 _1 = np.float32(1.0)
-STRETCH = 64
-"""Fragments that are looked at together for a change of triangle."""
-
-
-@fast
-def _find_runs(first: int, n: int, triangle: Any, a: Any) -> int:
-    """List where runs of fragments on the same triangle begin, and ``n``, in RUNS; the number of runs."""
-    a[ix(RUNS)] = 0
-    runs = 1
-    for group in range(0, n, STRETCH):
-        begin, end = max(group, 1), min(group + STRETCH, n)
-        changes = np.int32(0)
-        for i in range(begin, end):
-            changes = np.int32(changes | np.int32(triangle[ix(first + i)] ^ triangle[ix(first + i - 1)]))
-        if changes == 0:
-            continue
-        for i in range(begin, end):
-            # Written always and counted when it is one: that costs less than a branch that is hard to predict.
-            a[ix(RUNS + runs)] = i
-            runs += 1 if triangle[ix(first + i)] != triangle[ix(first + i - 1)] else 0
-    a[ix(RUNS + runs)] = n
-    return runs
 
 
 @fast
@@ -186,7 +165,7 @@ def shade(
             read_ahead(plane, first + n, BLOCK)
         for plane in (pixel, triangle):
             read_ahead(plane, first + n, BLOCK)
-        runs = _find_runs(first, n, triangle, a)
+        runs = find_runs(first, n, triangle, a, RUNS)
         _load(first, n, runs, triangle, px, py, w, nx, ny, nz, planes, camera, b, a)
         open_sky(n, width, sky, b, a, t)
         load_materials(first, n, runs, triangle, px, py, owner, draws, reals, planes, textures, texels, b, a, t)

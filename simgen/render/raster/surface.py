@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from simgen.render.raster.block import LANES
 from simgen.render.raster.jit import ix, strict
 from simgen.render.raster.layout import (
     CX,
@@ -26,6 +27,7 @@ from simgen.render.raster.layout import (
     X0,
     Y0,
 )
+from simgen.render.raster.runs import find_runs
 
 
 @strict
@@ -78,22 +80,24 @@ def _store_plane(planes: Any, at: int, a: float, b: float, c: float, rays: Any) 
     planes[at], planes[at + 1], planes[at + 2] = plane_steps(a, b, c, rays[0], rays[1], rays[2], rays[3], rays[4])
 
 
-NORMAL_BLOCK = 2048
+NORMAL_BLOCK = 1024
 """Fragments whose normals are interpolated together, in one array so that loops over it are vectorized."""
 NORMAL_STRIDE = NORMAL_BLOCK + 16
 """From value to value; not a power of two, which would crowd one set of the cache."""
 _PX, _PY, _NX, _NY, _NZ, _GX, _GY, _GZ = (k * NORMAL_STRIDE for k in range(8))
 NORMAL_VALUES = 8 * NORMAL_STRIDE
+NORMAL_RUNS = NORMAL_BLOCK + 1
 
 
 @strict
 def interpolate_normals(
-    count: int, triangle: Any, px: Any, py: Any, planes: Any, camera: Any, b: Any, nx: Any, ny: Any, nz: Any
+    count: int, triangle: Any, px: Any, py: Any, planes: Any, camera: Any, b: Any, a: Any, nx: Any, ny: Any, nz: Any
 ) -> None:
     """Unit normals in the camera frame of the first ``count`` fragments, interpolated and facing the camera.
 
     A normal on the far side of its triangle (as the camera sees it) is turned round; one that still points away from
-    the camera, as happens near silhouettes, is bent into the plane across the viewing ray. ``b`` is working memory.
+    the camera, as happens near silhouettes, is bent into the plane across the viewing ray. ``b`` and ``a`` are working
+    memory of NORMAL_VALUES (float32) and NORMAL_RUNS (int32).
     """
     inverse_fx = np.float32(1.0 / camera[FX])
     inverse_fy = np.float32(1.0 / camera[FY])
@@ -107,27 +111,26 @@ def interpolate_normals(
         for k in range(n):
             b[ix(_PX + k)] = px[ix(first + k)]
             b[ix(_PY + k)] = py[ix(first + k)]
-        i = 0
-        while i < n:
-            t = triangle[ix(first + i)]
-            end = i + 1
-            while end < n and triangle[ix(first + end)] == t:
-                end += 1
-            at = np.int64(t) * TRIANGLE
+        runs = find_runs(first, n, triangle, a, 0)
+        for run in range(runs):
+            begin, end = np.int64(a[ix(run)]), np.int64(a[ix(run + 1)])
+            at = np.int64(triangle[ix(first + begin)]) * TRIANGLE
             x0, y0 = planes[at + X0], planes[at + Y0]
             a0, a1, a2 = planes[at + PLANE_NX], planes[at + PLANE_NX + 1], planes[at + PLANE_NX + 2]
             b0, b1, b2 = planes[at + PLANE_NX + 3], planes[at + PLANE_NX + 4], planes[at + PLANE_NX + 5]
             c0, c1, c2 = planes[at + PLANE_NX + 6], planes[at + PLANE_NX + 7], planes[at + PLANE_NX + 8]
             gx, gy, gz = planes[at + FACE_N], planes[at + FACE_N + 1], planes[at + FACE_N + 2]
-            for k in range(i, end):
-                dx, dy = b[ix(_PX + k)] - x0, b[ix(_PY + k)] - y0
-                b[ix(_NX + k)] = a0 + a1 * dx + a2 * dy
-                b[ix(_NY + k)] = b0 + b1 * dx + b2 * dy
-                b[ix(_NZ + k)] = c0 + c1 * dx + c2 * dy
-                b[ix(_GX + k)] = gx
-                b[ix(_GY + k)] = gy
-                b[ix(_GZ + k)] = gz
-            i = end
+            # By whole vectors, past the end of the run: the next run writes there.
+            for group in range(begin, end, LANES):
+                for lane in range(LANES):
+                    k = group + lane
+                    dx, dy = b[ix(_PX + k)] - x0, b[ix(_PY + k)] - y0
+                    b[ix(_NX + k)] = a0 + a1 * dx + a2 * dy
+                    b[ix(_NY + k)] = b0 + b1 * dx + b2 * dy
+                    b[ix(_NZ + k)] = c0 + c1 * dx + c2 * dy
+                    b[ix(_GX + k)] = gx
+                    b[ix(_GY + k)] = gy
+                    b[ix(_GZ + k)] = gz
         for k in range(n):
             x, y, z = b[ix(_NX + k)], b[ix(_NY + k)], b[ix(_NZ + k)]
             gx, gy, gz = b[ix(_GX + k)], b[ix(_GY + k)], b[ix(_GZ + k)]
