@@ -1,8 +1,8 @@
 """Shadow maps of a whole batch: drawn by atomic maxima, read a fragment a thread.
 
 Maps are fitted on the host (``simgen.render.raster.shadow_fit``); formulas are those of
-``simgen.render.raster.shadow`` and ``penumbra``, except that every fragment is filtered by itself where the CPU takes
-over the results of four neighbours that agree.
+``simgen.render.raster.shadow_draw`` and ``penumbra``, except that every fragment is filtered by itself where the CPU
+takes over the results of four neighbours that agree.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from simgen.render.raster.lights import DIRECTIONAL, HALF_X, HALF_Y, KIND, POSIT
 from simgen.render.raster.shadow import (
     COARSE,
     CONE,
+    NOTHING,
     PERSPECTIVE,
     REACH,
     SCALE_X,
@@ -43,7 +44,6 @@ _X0, _Y0, _X1, _Y1, _X2, _Y2, _VALUE, _A, _B, _LONG, _UPPER, _LOWER = range(12)
 _PIECE = 12
 
 _ROTATIONS = 64
-_FARTHEST = np.float32(-3.0e38)
 _NEAR, _FAR = np.float32(TILE - 2), np.float32(2 * TILE - 2)
 _SHARP = np.float32(1.5)
 _LEAST = np.float32(2.0)
@@ -70,7 +70,7 @@ def empty(values: Any, count: int) -> None:
     """A thread per texel: nothing casts a shadow."""
     i = cuda.grid(1)
     if i < count:
-        values[i] = _FARTHEST
+        values[i] = NOTHING
 
 
 @device

@@ -15,7 +15,9 @@ from simgen.render.raster.environment import KeyLight
 from simgen.render.raster.fragments import Fragments
 from simgen.render.raster.lights import SHADOW, pack_lights, turn_lights
 from simgen.render.raster.scene import Residents, Tables
-from simgen.render.raster.shadow import COARSE, MAP_REALS, START, TILE, draw_map
+from simgen.render.raster.scratch import empty_aligned
+from simgen.render.raster.shadow import COARSE, MAP_REALS, START, TILE
+from simgen.render.raster.shadow_draw import DRAW_REALS, draw_map
 from simgen.render.raster.shadow_fit import SceneFit, caster_matrices, fit_scene, fit_view
 from simgen.render.raster.simd import TEXELS
 
@@ -60,15 +62,18 @@ class ShadowMaps:
         self._values = np.zeros(0, np.float32)
         self._coarse = np.zeros(0, np.float32)
         self._flat = np.zeros(0, np.float32)
+        self._working = np.zeros(0, np.float32)
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory taken."""
-        return self._values.nbytes + self._coarse.nbytes + self._flat.nbytes
+        return self._values.nbytes + self._coarse.nbytes + self._flat.nbytes + self._working.nbytes
 
     def clear(self) -> None:
         """Forget everything and free the memory."""
-        self.__init__()  # type: ignore[misc]
+        self._scene = None
+        self._drawn.clear()
+        self._values, self._coarse, self._flat, self._working = (np.zeros(0, np.float32) for _ in range(4))
 
     def scene(self, snapshot: Snapshot, tables: Tables, keys: Sequence[KeyLight], shadow_size: int) -> SceneLights:
         """The lights of a snapshot's scene; maps of another one are forgotten."""
@@ -101,7 +106,8 @@ class ShadowMaps:
             chosen = fitted.drawn[k]
             draw_map(
                 row, chosen, caster_matrices(view.frames[j], tables.world[chosen]), tables.draws,
-                residents.vertices.pool.data, residents.faces.pool.data, self._flat, self._values, self._coarse,
+                residents.vertices.pool.data, residents.faces.pool.data, self._flat, self._working, self._values,
+                self._coarse,
             )  # fmt: skip
         return lights, view.rows if len(view.rows) else np.zeros((1, MAP_REALS), np.float32), self._values, self._coarse
 
@@ -109,12 +115,14 @@ class ShadowMaps:
         """Make room for maps of ``scene`` and ``view`` texels; those of the scene stay."""
         needed = scene + view + TEXELS
         if len(self._values) < needed:
-            values, coarse = np.empty(needed + view // 4, np.float32), np.empty(0, np.float32)
-            coarse = np.empty(COARSE * (len(values) // TILE**2), np.float32)
+            values = empty_aligned((needed + view // 4,), np.float32)
+            coarse = empty_aligned((COARSE * (len(values) // TILE**2),), np.float32)
             if self._drawn:
                 values[:scene] = self._values[:scene]
                 coarse[: COARSE * (scene // TILE**2)] = self._coarse[: COARSE * (scene // TILE**2)]
             self._values, self._coarse = values, coarse
         most = 3 * int(tables.draws[:, layout.VERTICES].max(initial=0))
         if len(self._flat) < most:
-            self._flat = np.empty(most, np.float32)
+            self._flat = empty_aligned((most,), np.float32)
+        if not len(self._working):
+            self._working = empty_aligned((DRAW_REALS,), np.float32)
