@@ -58,8 +58,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_loaded_comes_back_to_the_last_bit(tmp_path: Path, file: Path) -> None:
-    load = Loader(made())
+@pytest.mark.parametrize(
+    "material",
+    [
+        Material(roughness=1 / 3),
+        Material(base_color_map=Texture("key", np.arange(12, dtype=np.uint8).reshape(2, 2, 3)), alpha_cutoff=0.5),
+    ],
+    ids=["plain", "image"],
+)
+def test_what_was_loaded_comes_back_to_the_last_bit(tmp_path: Path, file: Path, material: Material) -> None:
+    load = Loader(made(material))
     loaded.kept(tmp_path, [file], "", load)
     assert same(load.asset, loaded.kept(tmp_path, [file], "", load))
     assert load.times == 1
@@ -95,13 +103,12 @@ def test_damaged_files_are_loaded_again(tmp_path: Path, file: Path) -> None:
 @pytest.mark.parametrize(
     "asset",
     [
-        made(Material(base_color_map=Texture("key", np.zeros((2, 2, 3), np.uint8)))),
+        made(Material(base_color_map=Texture("key", np.zeros((1024, 1024, 3), np.uint8)))),
         made(meshes=(), links={"base": ()}, urdf=Path("thing.urdf")),
-        made(bounds=np.zeros((1 << 17, 2))),
     ],
-    ids=["images", "joints", "large"],
+    ids=["large", "joints"],
 )
-def test_what_is_large_is_not_kept(tmp_path: Path, file: Path, asset: Asset) -> None:
+def test_what_is_large_or_has_joints_is_not_kept(tmp_path: Path, file: Path, asset: Asset) -> None:
     load = Loader(asset)
     for times in (1, 2):
         assert loaded.kept(tmp_path, [file], "", load) is asset

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.assets import bundled, carton, dice, environments, plates, playing_cards, road_signs, textures
-from simgen.assets.asset import Asset, Material, Mesh, Texture
+from simgen.assets.asset import Asset, Texture
 from simgen.assets.collision import scaled_physics
 from simgen.assets.decomposition import default_cache_dir
 from simgen.assets.files import closure
 from simgen.assets.index import Entry, Kind, category, index, search_paths
-from simgen.assets.loaded import kept
+from simgen.assets.loaded import asset_bytes, kept
 from simgen.assets.loading import load_asset
 from simgen.assets.primitives import primitive
 from simgen.assets.sidecar import Sidecar
@@ -89,7 +89,7 @@ class Library:
     def asset(self, name: str) -> Asset:
         """The asset called ``name``; raises AssetError when there is none, or when its files are broken."""
         entry = self._entry("asset", name)
-        return self._kept.get(("asset", name), lambda: self._load_asset(name, entry), _asset_bytes)
+        return self._kept.get(("asset", name), lambda: self._load_asset(name, entry), asset_bytes)
 
     def texture(self, name: str, size: int | None = None) -> Texture:
         """The sRGB texture called ``name``, its longer side at most ``size`` pixels; raises AssetError."""
@@ -214,18 +214,3 @@ class _Kept:
             _, (_, freed) = self.items.popitem(last=False)
             self.total -= freed
         return value
-
-
-def _asset_bytes(asset: Asset) -> int:
-    parts: list[Mesh] = [*asset.meshes, *(mesh for link in asset.links.values() for mesh in link)]
-    held: dict[int, int] = {}
-    for mesh in parts:
-        arrays = [mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors]
-        held |= {id(array): array.nbytes for array in arrays if array is not None}
-        held |= {id(t.pixels): t.pixels.nbytes for t in _maps(mesh.material)}
-    return sum(held.values())
-
-
-def _maps(material: Material) -> list[Texture]:
-    maps = (material.base_color_map, material.metallic_roughness_map, material.normal_map)
-    return [texture for texture in maps if texture is not None]

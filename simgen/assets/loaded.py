@@ -15,14 +15,14 @@ import scipy
 from simgen.assets.asset import Asset
 from simgen.assets.cache import write_whole
 
-MAX_BYTES = 1 << 20
-"""Of an asset in the cache. Larger ones are few in a scene, and would fill the disk."""
+MAX_BYTES = 2 << 20
+"""Of the arrays of an asset in the cache. Many larger ones would fill the disk."""
 
 
 def kept(cache_dir: Path, files: Sequence[Path], said: str, load: Callable[[], Asset]) -> Asset:
     """What ``load`` gives for the contents of ``files`` and what else is ``said``, bit for bit, loaded once.
 
-    Assets with joints or images are not kept, nor are errors that ``load`` raises.
+    Assets that are large or have joints are not kept, nor are errors that ``load`` raises.
     """
     key = _key(files, said)
     if key is None:
@@ -35,11 +35,22 @@ def kept(cache_dir: Path, files: Sequence[Path], said: str, load: Callable[[], A
     except (OSError, msgspec.MsgspecError):
         pass
     asset = load()
-    if not asset.articulated and not any(_has_images(mesh.material) for mesh in asset.meshes):
+    if not asset.articulated and asset_bytes(asset) <= MAX_BYTES:
         data = _ENCODER.encode(asset)
-        if len(data) <= MAX_BYTES:
-            write_whole(path, hashlib.sha256(data).digest() + data)
+        write_whole(path, hashlib.sha256(data).digest() + data)
     return asset
+
+
+def asset_bytes(asset: Asset) -> int:
+    """What the arrays of an asset take in memory, those that it has several times counted once."""
+    held: dict[int, int] = {}
+    for mesh in [*asset.meshes, *(mesh for link in asset.links.values() for mesh in link)]:
+        arrays = [mesh.vertices, mesh.faces, mesh.normals, mesh.uv, mesh.colors]
+        held |= {id(array): array.nbytes for array in arrays if array is not None}
+        material = mesh.material
+        maps = (material.base_color_map, material.metallic_roughness_map, material.normal_map)
+        held |= {id(texture.pixels): texture.pixels.nbytes for texture in maps if texture is not None}
+    return sum(held.values())
 
 
 def _key(files: Sequence[Path], said: str) -> str | None:
@@ -64,12 +75,6 @@ def _loader() -> bytes:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.digest()
-
-
-def _has_images(material: Any) -> bool:
-    return any(
-        image is not None for image in (material.base_color_map, material.metallic_roughness_map, material.normal_map)
-    )
 
 
 def _encoded(value: Any) -> Any:
