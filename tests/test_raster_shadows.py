@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numba import njit
 from raster_scenes import BLACK, box, camera, draw, pose, quad, snapshot, triangles
 
 from simgen.assets.asset import Material
-from simgen.render.raster import RasterRenderer
+from simgen.render.raster import RasterRenderer, comparing
 from simgen.render.raster.scene import Residents, pack
+from simgen.render.raster.shadow_filter import spiral
 from simgen.render.raster.shadow_fit import find_casters, select_casters
 from simgen.render.raycast import cast, ray_scene
 from simgen.scene.record import LightRecord
@@ -93,6 +95,86 @@ def test_shadows_touch_what_casts_them(room, side):
     foot = (points[:, 0] < -0.0605) & (points[:, 0] > -0.075) & (np.abs(points[:, 1]) < 0.045)
     assert foot.sum() > 50
     assert share[foot].max() < 0.15
+
+
+def test_shadows_fall_on_what_has_gaps():
+    # Rows of fragments with holes between them, in an image of odd size; slats of the width of a few pixels.
+    slats = [
+        draw(box(f"slat {k}", (0.6, 0.012, 0.01)), pose((0, 0.06 * k, -0.01)), TABLE, LAMBERT) for k in range(-8, 9)
+    ]
+    thing = draw(box("thing", (0.08, 0.08, 0.08)), pose((0, 0, 0.2)), 3, LAMBERT)
+    light = lamp((0.2, -0.1, 1.4), 0.12)
+    cam = camera((0.1, -0.5, 0.75), (0, 0, 0), 161, 119, 0.9)
+    snap = snapshot([*slats, thing], cam, [light], BLACK)
+    points, share = measured_share(RasterRenderer(samples=1), snap, snapshot(slats, cam, [light], BLACK))
+    expected = seen_share(snap, points, light)
+    assert len(points) > 2000
+    assert (expected < 0.1).sum() > 50
+    error = np.abs(share - expected)
+    assert error.mean() < 0.02
+    assert (error > 0.35).mean() < 0.01
+
+
+SIDE, START = 40, 7
+PLANE = np.array([20.3, 17.8, 0.5, 0.01, -0.02], np.float32)  # u, v, value, du, dv
+
+
+@pytest.fixture(scope="module")
+def texels():
+    return np.random.default_rng(3).uniform(0.2, 0.8, START + SIDE * SIDE).astype(np.float32)
+
+
+def compare_points(texels, points, turn, radii):
+    """What is found at points around a fragment, and whether the plane is not below it."""
+    u, v, value, du, dv = PLANE.astype(np.float64)
+    R = np.array([[turn[0], -turn[1]], [turn[1], turn[0]]])
+    x, y = np.clip(np.floor(points @ R.T * radii + [u, v] + 0.5), 0, SIDE - 1).T
+    found = texels[START:].reshape(SIDE, SIDE)[y.astype(int), x.astype(int)]
+    return found, value + du * (x - u) + dv * (y - v) >= found
+
+
+@pytest.mark.parametrize("radii", [(2.0, 3.0), (30.0, 12.0)])  # the second leaves the map
+def test_discs_are_compared_as_a_plain_loop_would(texels, radii):
+    discs = spiral()
+    turn = discs.reshape(-1, 2)[-5]
+    values = np.repeat(np.concatenate([PLANE, turn, radii, [0, 0]]).astype(np.float32), comparing.GROUP)
+
+    @njit
+    def run(texels, discs, q):
+        at = comparing.GROUP
+        comparing.search_discs(
+            texels, np.int32(START), np.int32(SIDE), discs, q, 0, at, 2 * at, 3 * at, 4 * at, 5 * at, 6 * at, 7 * at,
+            8 * at, 9 * at, 10 * at,
+        )  # fmt: skip
+        return comparing.filter_disc(
+            texels, np.int32(START), np.int32(SIDE), discs, q[0], q[at], q[2 * at], q[3 * at], q[4 * at], q[5 * at],
+            q[6 * at], q[7 * at], q[8 * at],
+        )  # fmt: skip
+
+    share = run(texels, discs, values)
+    pairs = discs.reshape(-1, 2).astype(np.float64)
+    found, lit = compare_points(texels, pairs[: comparing.SEARCH_TAPS], turn, radii)
+    assert 0 < lit.sum() < len(lit)
+    assert (values.reshape(-1, comparing.GROUP)[9] == lit.sum()).all()
+    assert np.allclose(values.reshape(-1, comparing.GROUP)[10], found[~lit].sum())
+    _, lit = compare_points(texels, pairs[comparing.SEARCH_TAPS :][: comparing.FILTER_TAPS], turn, radii)
+    assert share == lit.mean()
+
+
+def test_tents_are_compared_as_a_plain_loop_would(texels):
+    @njit
+    def run(texels, at, value, du, dv, fx, fy):
+        return comparing.filter_tent(texels, at, SIDE, value, du, dv, fx, fy)
+
+    x, y, fx, fy = 11, 23, 0.3, 0.8
+    value, du, dv = (float(k) for k in PLANE[2:])
+    steps = np.arange(4)
+    plane = value + du * steps[None] + dv * steps[:, None]
+    lit = plane >= texels[START:].reshape(SIDE, SIDE)[y : y + 4, x : x + 4]
+    # The share of each texel under a box of 3 x 3 texels around the fragment.
+    wx, wy = (np.array([1 - f, 1, 1, f]) / 3 for f in (fx, fy))
+    real = [np.float32(k) for k in (value, du, dv, fx, fy)]
+    assert np.isclose(run(texels, START + y * SIDE + x, *real), wy @ lit @ wx, atol=1e-6)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.4])

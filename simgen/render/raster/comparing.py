@@ -1,7 +1,7 @@
 """Comparisons of many texels of a shadow map with the plane of one surface, a vector at a time.
 
-All taps of a fragment are one vector, so that nothing between the place in the map and the share of the light is
-written to memory. For colour only: sums are in any order.
+A vector is the same tap of many fragments or all taps of one, so that nothing between the place in the map and what is
+found there is written to memory. For colour only: sums are in any order.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from simgen.render.raster.simd import spread, vector
 
 SEARCH_TAPS = 8
 FILTER_TAPS = 16
+GROUP = 16
+"""Fragments that are compared together."""
 _TENT = 4  # texels along the side of the square that a tent is over
 
 _F32, _I64, _I32 = ir.FloatType(), ir.IntType(64), ir.IntType(32)
@@ -80,66 +82,113 @@ def _load(builder: Any, data: Any, at: Any, count: int) -> Any:
     return builder.load(place, align=4)
 
 
-def _compare_disc(taps: int) -> Any:
-    def compare(
-        typingctx: Any, texels: Any, start: Any, side: Any, discs: Any, first: Any, u: Any, v: Any, value: Any,
-        du: Any, dv: Any, c: Any, s: Any, rx: Any, ry: Any,
-    ) -> Any:  # fmt: skip
-        """How many texels at points of a disc the plane of a surface is not below, and the sum of the others' values.
+def _fetch(builder: Any, texels: Any, at: Any) -> Any:
+    """The ``texels`` at each lane of ``at``."""
+    count = at.type.count
+    found = ir.Constant(vector(_F32, count), ir.Undefined)
+    for k in range(count):
+        lane = ir.Constant(_I32, k)
+        texel = builder.load(builder.gep(texels, [builder.zext(builder.extract_element(at, lane), _I64)]))
+        found = builder.insert_element(found, texel, lane)
+    return found
 
-        The map of ``side`` squared ``texels`` begins at ``start``. The points are pairs from ``first`` of ``discs``,
-        turned by the cosine ``c`` and the sine ``s``, scaled by ``rx`` and ``ry``, around (``u``, ``v``); the plane has
-        the ``value`` there and changes by ``du`` and ``dv`` from texel to texel.
-        """
-        real = types.float32
-        signature = types.Tuple((types.int64, real))(
-            texels, types.int32, types.int32, discs, types.int64, *[real] * 9
-        )  # fmt: skip
 
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            texels, start, side, discs, first, u, v, value, du, dv, c, s, rx, ry = arguments
-            texels = _data(context, builder, signature.args[0], texels)
-            discs = _data(context, builder, signature.args[3], discs)
-            lanes = _Lanes(builder, taps)
-            pairs = _load(builder, discs, first, 2 * taps)
-            nothing = ir.Constant(pairs.type, ir.Undefined)
-            px, py = (
-                builder.shuffle_vector(pairs, nothing, ir.Constant(vector(_I32, taps), list(range(k, 2 * taps, 2))))
-                for k in (0, 1)
+def _compare(builder: Any, lanes: _Lanes, texels: Any, start: Any, side: Any, disc: Any, place: Any) -> Any:
+    """The texels at points of a disc, and which of them the plane of a surface is not below.
+
+    ``disc`` has the place of points in the unit disc, the cosine and the sine that turn it and its radii; ``place``
+    where it is in the map, the value of the plane there and how that changes from texel to texel.
+    """
+    px, py, c, s, rx, ry = disc
+    u, v, value, du, dv = place
+    half = ir.Constant(lanes.type, [0.5] * lanes.count)
+    across = lanes.subtract(lanes.multiply(px, c), lanes.multiply(py, s))
+    along = lanes.add(lanes.multiply(px, s), lanes.multiply(py, c))
+    last = builder.sitofp(builder.sub(side, ir.Constant(_I32, 1)), _F32)
+    x = lanes.floor(lanes.add(lanes.multiply(across, rx), lanes.add(u, half)))
+    y = lanes.floor(lanes.add(lanes.multiply(along, ry), lanes.add(v, half)))
+    x, y = lanes.clamp(x, last), lanes.clamp(y, last)
+    integers = vector(_I32, lanes.count)
+    at = builder.mul(builder.fptosi(y, integers), spread(builder, side, lanes.count))
+    at = builder.add(builder.add(at, builder.fptosi(x, integers)), spread(builder, start, lanes.count))
+    found = _fetch(builder, texels, at)
+    steps = lanes.add(lanes.multiply(lanes.subtract(x, u), du), lanes.multiply(lanes.subtract(y, v), dv))
+    return found, builder.fcmp_ordered(">=", lanes.add(steps, value), found)
+
+
+def _search_discs(
+    typingctx: Any, texels: Any, start: Any, side: Any, discs: Any, q: Any, u: Any, v: Any, value: Any, du: Any,
+    dv: Any, c: Any, s: Any, rx: Any, ry: Any, lit: Any, blocked: Any,
+) -> Any:  # fmt: skip
+    """Compare SEARCH_TAPS points of a disc around each of GROUP fragments, whose values stand in ``q``.
+
+    The map of ``side`` squared ``texels`` begins at ``start``. The points are pairs at the beginning of ``discs``,
+    turned by the cosine ``c`` and the sine ``s``, scaled by ``rx`` and ``ry``, around (``u``, ``v``); the plane of the
+    surface has the ``value`` there and changes by ``du`` and ``dv`` from texel to texel. ``lit`` takes how many points
+    it is not below, ``blocked`` the sum of the others' values.
+    """
+    signature = types.void(texels, types.int32, types.int32, discs, q, *[types.int64] * 11)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        texels, start, side, discs, q, u, v, value, du, dv, c, s, rx, ry, lit, blocked = arguments
+        texels = _data(context, builder, signature.args[0], texels)
+        discs = _data(context, builder, signature.args[3], discs)
+        q = _data(context, builder, signature.args[4], q)
+        lanes = _Lanes(builder, GROUP)
+        place = [_load(builder, q, at, GROUP) for at in (u, v, value, du, dv)]
+        turn = [_load(builder, q, at, GROUP) for at in (c, s, rx, ry)]
+        zero, one = (ir.Constant(lanes.type, [k] * GROUP) for k in (0.0, 1.0))
+        count, total = zero, zero
+        for k in range(SEARCH_TAPS):
+            px, py = (builder.load(builder.gep(discs, [ir.Constant(_I64, 2 * k + n)])) for n in (0, 1))
+            found, clear = _compare(builder, lanes, texels, start, side, (px, py, *turn), place)
+            count = lanes.add(count, builder.select(clear, one, zero))
+            total = lanes.add(total, builder.select(clear, zero, found))
+        for at, result in ((lit, count), (blocked, total)):
+            builder.store(result, builder.bitcast(builder.gep(q, [at]), lanes.type.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+search_discs: Any = intrinsic(_search_discs)
+"""``_search_discs``, as kernels call it: without the typing context."""
+
+
+def _filter_disc(
+    typingctx: Any, texels: Any, start: Any, side: Any, discs: Any, u: Any, v: Any, value: Any, du: Any, dv: Any,
+    c: Any, s: Any, rx: Any, ry: Any,
+) -> Any:  # fmt: skip
+    """Share of the FILTER_TAPS points of a disc around one fragment that the plane of its surface is not below.
+
+    The points are the pairs after those of ``_search_discs``, whose arguments these are, as numbers.
+    """
+    real = types.float32
+    signature = real(texels, types.int32, types.int32, discs, *[real] * 9)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        texels, start, side, discs, u, v, value, du, dv, c, s, rx, ry = arguments
+        texels = _data(context, builder, signature.args[0], texels)
+        discs = _data(context, builder, signature.args[3], discs)
+        pairs = _load(builder, discs, ir.Constant(_I64, 2 * SEARCH_TAPS), 2 * FILTER_TAPS)
+        nothing = ir.Constant(pairs.type, ir.Undefined)
+        px, py = (
+            builder.shuffle_vector(
+                pairs, nothing, ir.Constant(vector(_I32, FILTER_TAPS), list(range(k, 2 * FILTER_TAPS, 2)))
             )
-            half = ir.Constant(_F32, 0.5)
-            across = lanes.subtract(lanes.multiply(px, c), lanes.multiply(py, s))
-            along = lanes.add(lanes.multiply(px, s), lanes.multiply(py, c))
-            last = builder.sitofp(builder.sub(side, ir.Constant(_I32, 1)), _F32)
-            x = lanes.floor(lanes.add(lanes.multiply(across, rx), builder.fadd(u, half)))
-            y = lanes.floor(lanes.add(lanes.multiply(along, ry), builder.fadd(v, half)))
-            x, y = lanes.clamp(x, last), lanes.clamp(y, last)
-            integers = vector(_I32, taps)
-            at = builder.mul(builder.fptosi(y, integers), spread(builder, side, taps))
-            at = builder.add(builder.add(at, builder.fptosi(x, integers)), spread(builder, start, taps))
-            found = ir.Constant(lanes.type, ir.Undefined)
-            for k in range(taps):
-                lane = ir.Constant(_I32, k)
-                texel = builder.load(builder.gep(texels, [builder.zext(builder.extract_element(at, lane), _I64)]))
-                found = builder.insert_element(found, texel, lane)
-            steps = lanes.add(lanes.multiply(lanes.subtract(x, u), du), lanes.multiply(lanes.subtract(y, v), dv))
-            plane = lanes.add(steps, value)
-            lit = builder.fcmp_ordered(">=", plane, found)
-            bits = builder.bitcast(lit, ir.IntType(taps))
-            count = builder.zext(_call(builder, f"llvm.ctpop.i{taps}", bits.type, [bits]), _I64)
-            zero = ir.Constant(lanes.type, [0.0] * taps)
-            blocked = _sum(builder, builder.select(lit, zero, found))
-            return context.make_tuple(builder, signature.return_type, [count, blocked])
+            for k in (0, 1)
+        )
+        lanes = _Lanes(builder, FILTER_TAPS)
+        _, clear = _compare(builder, lanes, texels, start, side, (px, py, c, s, rx, ry), (u, v, value, du, dv))
+        bits = builder.bitcast(clear, ir.IntType(FILTER_TAPS))
+        count = builder.uitofp(_call(builder, f"llvm.ctpop.i{FILTER_TAPS}", bits.type, [bits]), _F32)
+        return builder.fmul(count, ir.Constant(_F32, 1 / FILTER_TAPS))
 
-        return signature, generate
-
-    return compare
+    return signature, generate
 
 
-search_disc: Any = intrinsic(_compare_disc(SEARCH_TAPS))
-"""``_compare_disc`` with SEARCH_TAPS points, as kernels call it: without the typing context."""
-filter_disc: Any = intrinsic(_compare_disc(FILTER_TAPS))
-"""``_compare_disc`` with FILTER_TAPS points."""
+filter_disc: Any = intrinsic(_filter_disc)
+"""``_filter_disc``, as kernels call it: without the typing context."""
 
 
 def _filter_tent(
@@ -186,9 +235,6 @@ def _filter_tent(
 
 filter_tent: Any = intrinsic(_filter_tent)
 """``_filter_tent``, as kernels call it: without the typing context."""
-
-GROUP = 16
-"""Numbers that ``mask_below`` compares."""
 
 
 def _mask_below(typingctx: Any, a: Any, i: Any, j: Any) -> Any:

@@ -19,7 +19,7 @@ from simgen.render.raster.comparing import (
     filter_disc,
     filter_tent,
     mask_below,
-    search_disc,
+    search_discs,
 )
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CX, CY, FACE_N, FX, FY, SKEW, TRIANGLE
@@ -49,7 +49,6 @@ _NARROW = np.float32(1.5)
 _LEAST = np.float32(2.0)
 """Texels around a fragment that are searched for blockers at least: what the sharpest filter covers."""
 _NOT_LIT = np.float32(3e38)
-_UNTOLD = np.float32(2.0)
 _AWAY = np.float32(0.5)
 """Sine of how far a triangle must face away from a light to be dark whatever its smooth normals."""
 
@@ -59,23 +58,24 @@ _CHUNK = 256
 """Fragments that are filtered together; few enough that their channels stay in the first-level cache."""
 _STRIDE, _STEP = PART + GROUP, _CHUNK + GROUP
 # Channels of a part: place in the image, 1 / z (0: none), value above the ground with the bias, greatest value around,
-# share of the light; of those that may not be plainly lit the value again, greatest values around, what they tell,
-# bound of the filter radius.
-PX, PY, W, _LEVEL, _NEAR0, SEEN, _HEIGHT, _NEAR1, _NEAR2, _DARK, _RESULT, _BOUND = (k * _STRIDE for k in range(12))
+# share of the light; of those that may not be plainly lit the value again, greatest and least values around, how near
+# these are; bound of the filter radius of those to be searched for blockers.
+PX, PY, W, _LEVEL, _NEAR0, SEEN, _HEIGHT, _NEAREST, _NEAR1, _DARK, _REACH, _BOUND = (k * _STRIDE for k in range(12))
 # Channels of a chunk: place in the image, 1 / z, normal of the triangle, how much of it faces the light; place in the
-# map, value with and without bias, its steps, filter radii, width of the penumbra, share of the light found.
+# map, value with and without bias, its steps, turn of the disc, its radii, how much of it is lit, width of penumbra.
 (
-    _FX, _FY, _FW, _NX, _NY, _NZ, _FACING, _U, _V, _VALUE, _DEPTH, _DU, _DV, _RX, _RY, _WIDE, _LIT,
-) = (12 * _STRIDE + k * _STEP for k in range(17))  # fmt: skip
-VALUES = 12 * _STRIDE + 17 * _STEP
+    _FX, _FY, _FW, _NX, _NY, _NZ, _FACING, _U, _V, _VALUE, _DEPTH, _DU, _DV, _C, _S, _RX, _RY, _LIT, _WIDE,
+) = (12 * _STRIDE + k * _STEP for k in range(19))  # fmt: skip
+VALUES = 12 * _STRIDE + 19 * _STEP
 """Floats of working memory, all finite."""
 
-# Channels of integers. Of a part: number of the fragment, address in the coarse map, places in the part of fragments
-# that may not be plainly lit and of those to be filtered. Of a chunk: turn of the disc, places in the chunk of
-# fragments that are filtered with a tent and with a disc.
-FRAGMENT, _ADDRESS, _LISTED, _OPEN = (k * _STRIDE for k in range(4))
-_TURN, _SHARP, _SOFT = (4 * _STRIDE + k * _STEP for k in range(3))
-NUMBERS = 4 * _STRIDE + 3 * _STEP
+# Channels of integers. Of a part: number of the fragment, address in the coarse map; places in the part of fragments
+# that may not be plainly lit, their addresses in another coarse map; places in the part of fragments to be filtered
+# with a tent, and of those to be searched for blockers. Of a chunk: turn of the disc, then places in the chunk of
+# fragments to be filtered with a disc, or the first texel of tents.
+FRAGMENT, _ADDRESS, _LISTED, _AT, _SHARP, _SOFT = (k * _STRIDE for k in range(6))
+_TURN = _TEXEL = 6 * _STRIDE
+NUMBERS = 6 * _STRIDE + _STEP
 """Integers of working memory."""
 
 _0 = np.float32(0.0)
@@ -156,55 +156,73 @@ def _compare_nearest(n: int, row: Any, camera: Any, coarse: Any, q: Any, a: Any)
 
 
 @fast
-def _compare_coarse(listed: int, row: Any, coarse: Any, q: Any, a: Any) -> int:
-    """Settle what the coarse maps tell of the fragments listed; list the others at OPEN."""
+def _compare_coarse(listed: int, row: Any, coarse: Any, q: Any, a: Any) -> tuple[int, int]:
+    """Settle what the coarse maps tell of the fragments listed.
+
+    Lists the others: those whose penumbra is narrow and those where it may be wide; returns how many there are of each.
+    """
     cone = row[CONE]
     tiles = np.int32(row[SIDE]) // np.int32(TILE)
     after = np.int32(tiles * tiles)
+    least = _NOT_LIT
     for j in range(listed):
         i = int(a[ix(_LISTED + j)])
-        at = np.uint32(np.int32(a[ix(_ADDRESS + i)] + after))
-        a[ix(_OPEN + j)] = at
-        q[ix(_NEAR1 + j)] = coarse[at]
-        q[ix(_HEIGHT + j)] = q[ix(_LEVEL + i)]
-        q[ix(_BOUND + j)] = q[ix(_NEAR0 + i)]
+        height, nearest = q[ix(_LEVEL + i)], q[ix(_NEAR0 + i)]
+        a[ix(_AT + j)] = np.int32(a[ix(_ADDRESS + i)] + after)
+        q[ix(_HEIGHT + j)] = height
+        q[ix(_NEAREST + j)] = nearest
+        least = min(least, cone * (nearest - height))
+    if least <= _FAR:
+        _narrow_down(listed, cone, after, coarse, q, a)
+    else:
+        for j in range(listed):
+            q[ix(_DARK + j)] = -_NOT_LIT
+    sharp = soft = 0
     for j in range(listed):
-        # The lamp seen past the nearest blocker there may be bounds the penumbra; a narrow one need not look far.
-        height, nearest, nearer = q[ix(_HEIGHT + j)], q[ix(_BOUND + j)], q[ix(_NEAR1 + j)]
+        i, height, nearest = int(a[ix(_LISTED + j)]), q[ix(_HEIGHT + j)], q[ix(_NEAREST + j)]
+        bound = cone * (nearest - height)
+        q[ix(SEEN + i)] = _1 if height >= nearest else _0
+        q[ix(_BOUND + soft)] = bound
+        a[ix(_SHARP + sharp)] = i
+        a[ix(_SOFT + soft)] = i
+        untold, narrow = int(height < nearest) & int(height >= q[ix(_DARK + j)]), int(bound <= _NARROW)
+        sharp += untold & narrow
+        soft += untold & (1 - narrow)
+    return sharp, soft
+
+
+@fast
+def _narrow_down(listed: int, cone: Any, after: Any, coarse: Any, q: Any, a: Any) -> None:
+    """The greatest and the least value as near as the penumbra allows to look: the lamp seen past the nearest blocker
+    there may be bounds it.
+    """
+    for j in range(listed):
+        q[ix(_NEAR1 + j)] = coarse[np.uint32(a[ix(_AT + j)])]
+    for j in range(listed):
+        height, nearest, nearer = q[ix(_HEIGHT + j)], q[ix(_NEAREST + j)], q[ix(_NEAR1 + j)]
         second = cone * (nearest - height) <= _FAR
         nearest = nearer if second else nearest
         third = second & (cone * (nearest - height) <= _NEAR)
-        q[ix(_RESULT + j)] = _1 if third else (_0 if second else -_1)
-        q[ix(_BOUND + j)] = nearest
-        a[ix(_OPEN + j)] = np.int32(a[ix(_OPEN + j)] + (after + after if third else np.int32(0)))
+        q[ix(_REACH + j)] = _1 if third else (_0 if second else -_1)
+        q[ix(_NEAREST + j)] = nearest
+        a[ix(_AT + j)] = np.int32(a[ix(_AT + j)] + (after + after if third else np.int32(0)))
     for j in range(listed):
-        at = np.uint32(a[ix(_OPEN + j)])
-        q[ix(_NEAR2 + j)] = coarse[at]
+        at = np.uint32(a[ix(_AT + j)])
+        q[ix(_NEAR1 + j)] = coarse[at]
         q[ix(_DARK + j)] = coarse[at + np.uint32(after)]
     for j in range(listed):
-        height, state = q[ix(_HEIGHT + j)], q[ix(_RESULT + j)]
-        nearest, nearer = q[ix(_BOUND + j)], q[ix(_NEAR2 + j)]
-        nearest = nearer if state > _0 else nearest
-        hidden = (height < q[ix(_DARK + j)]) & (state >= _0)
-        q[ix(_RESULT + j)] = _1 if height >= nearest else (_0 if hidden else _UNTOLD)
-        q[ix(_BOUND + j)] = cone * (nearest - height)
-    left = 0
-    for j in range(listed):
-        i, result = int(a[ix(_LISTED + j)]), q[ix(_RESULT + j)]
-        q[ix(SEEN + i)] = result
-        q[ix(_BOUND + left)] = q[ix(_BOUND + j)]
-        a[ix(_OPEN + left)] = i
-        left += int(result == _UNTOLD)
-    return left
+        reach, nearest, nearer, dark = q[ix(_REACH + j)], q[ix(_NEAREST + j)], q[ix(_NEAR1 + j)], q[ix(_DARK + j)]
+        q[ix(_NEAREST + j)] = nearer if reach > _0 else nearest
+        q[ix(_DARK + j)] = dark if reach >= _0 else -_NOT_LIT
 
 
 @fast
 def _locate(
     at: int, m: int, light: Any, row: Any, camera: Any, triangle: Any, planes: Any, q: Any, a: Any
 ) -> None:  # fmt: skip
-    """Where the ``m`` fragments from ``at`` of those to be filtered lie in the map, and what the filter needs."""
+    """Where the ``m`` fragments listed at ``at`` lie in the map, and what the filter needs."""
     for j in range(m):
-        i = int(a[ix(_OPEN + at + j)])
+        i = int(a[ix(at + j)])
         q[ix(_FX + j)] = q[ix(PX + i)]
         q[ix(_FY + j)] = q[ix(PY + i)]
         q[ix(_FW + j)] = q[ix(W + i)]
@@ -217,7 +235,7 @@ def _locate(
     m8, m9, m10, m11 = row[8], row[9], row[10], row[11]
     sx, sy, ox, oy = row[SCALE_X], row[SCALE_Y], row[SHIFT_X], row[SHIFT_Y]
     perspective = row[PERSPECTIVE] > _0
-    smaller, larger = min(sx, sy), max(sx, sy)
+    smaller = min(sx, sy)
     inverse_fx, inverse_fy = np.float32(1.0 / camera[FX]), np.float32(1.0 / camera[FY])
     cx, cy, skew = np.float32(camera[CX]), np.float32(camera[CY]), np.float32(camera[SKEW])
     # Towards the light: ``far`` times its place less ``near`` times the surface point; ``size`` is how far it reaches.
@@ -265,71 +283,81 @@ def _locate(
         q[ix(_DU + j)] = min(max(mx / (d * sx), -bound), bound)
         q[ix(_DV + j)] = min(max(my / (d * sy), -bound), bound)
         q[ix(_VALUE + j)] = depth + (texel * _HALF + np.float32(2e-4)) * metre
-        wide = q[ix(_BOUND + at + j)]
-        q[ix(_RX + j)] = max(min(wide * (sx / larger), np.float32(WIDEST)), _LEAST)
-        q[ix(_RY + j)] = max(min(wide * (sy / larger), np.float32(WIDEST)), _LEAST)
 
 
 @fast
-def _filter(at: int, m: int, row: Any, shadow: Any, discs: Any, q: Any, a: Any) -> None:
-    """Filter the map for the ``m`` fragments located, which are those from ``at`` at OPEN.
+def _filter_soft(at: int, m: int, sharp: int, row: Any, shadow: Any, discs: Any, q: Any, a: Any) -> int:
+    """Search for blockers of the ``m`` fragments located, which are listed from ``at``, and filter wide penumbrae.
 
-    Which filter a fragment needs is hard to predict, so that none branches: those that need the same are listed.
+    Those in narrow ones join the ``sharp`` fragments listed; returns how many these are then. What a fragment needs is
+    hard to predict, so that there are no branches: those that need the same are listed.
     """
     side, start = np.int32(row[SIDE]), np.int32(row[START])
     larger = max(row[SCALE_X], row[SCALE_Y])
     stretch_x, stretch_y = row[SCALE_X] / larger, row[SCALE_Y] / larger
     spread = row[SPREAD] * larger
     widest = np.float32(WIDEST)
-    sharp = soft = 0
+    padded = _pad(m)
+    for j in range(padded):
+        bound = q[ix(_BOUND + at + j)]
+        q[ix(_RX + j)] = max(min(bound * stretch_x, widest), _LEAST)
+        q[ix(_RY + j)] = max(min(bound * stretch_y, widest), _LEAST)
     for j in range(m):
-        faces, narrow = int(q[ix(_FACING + j)] > _0), int(q[ix(_BOUND + at + j)] <= _NARROW)
-        q[ix(_LIT + j)] = _0
-        a[ix(_SHARP + sharp)] = j
-        a[ix(_SOFT + soft)] = j
-        sharp += faces & narrow
-        soft += faces & (1 - narrow)
-    for k in range(soft):
-        j = int(a[ix(_SOFT + k)])
-        turn = np.int64(a[ix(_TURN + j)])
-        count, blocked = search_disc(
-            shadow, start, side, discs, 0, q[ix(_U + j)], q[ix(_V + j)], q[ix(_VALUE + j)], q[ix(_DU + j)],
-            q[ix(_DV + j)], discs[ix(turn)], discs[ix(turn + 1)], q[ix(_RX + j)], q[ix(_RY + j)],
+        turn = int(a[ix(_TURN + j)])
+        q[ix(_C + j)] = discs[ix(turn)]
+        q[ix(_S + j)] = discs[ix(turn + 1)]
+    for j in range(0, padded, GROUP):
+        search_discs(
+            shadow, start, side, discs, q, _U + j, _V + j, _VALUE + j, _DU + j, _DV + j, _C + j, _S + j, _RX + j,
+            _RY + j, _LIT + j, _WIDE + j,
         )  # fmt: skip
-        # The blockers found give the width of the penumbra; fragments that are wholly lit are done.
-        distance = blocked / max(np.float32(SEARCH_TAPS) - np.float32(count), _1) - q[ix(_DEPTH + j)]
-        q[ix(_WIDE + k)] = spread * distance if count < SEARCH_TAPS else -_1
-        q[ix(_LIT + j)] = _1
-    # Dark ones are not done: few taps may all be blocked inside a penumbra, and would leave dark dots in it.
-    wide = 0
-    for k in range(soft):
-        j, found = int(a[ix(_SOFT + k)]), q[ix(_WIDE + k)]
+    # The blockers found give the width of the penumbra; fragments that are wholly lit are done. Dark ones are not: few
+    # taps may all be blocked inside a penumbra, and would leave dark dots in it.
+    for j in range(padded):
+        dark = np.float32(SEARCH_TAPS) - q[ix(_LIT + j)]
+        found = spread * max(q[ix(_WIDE + j)] / max(dark, _1) - q[ix(_DEPTH + j)], _0)
+        found = found if (dark > _0) & (q[ix(_FACING + j)] > _0) else -_1
+        q[ix(_WIDE + j)] = found
+        q[ix(_LIT + j)] = _1 if q[ix(_FACING + j)] > _0 else _0
         q[ix(_RX + j)] = min(found * stretch_x, widest)
         q[ix(_RY + j)] = min(found * stretch_y, widest)
-        a[ix(_SHARP + sharp)] = j
-        a[ix(_SOFT + wide)] = j
+    wide = 0
+    for j in range(m):
+        i, found = int(a[ix(_SOFT + at + j)]), q[ix(_WIDE + j)]
+        q[ix(SEEN + i)] = q[ix(_LIT + j)]
+        a[ix(_SHARP + sharp)] = i
+        a[ix(_TURN + wide)] = j
         sharp += int(found >= _0) & int(found <= _NARROW)
         wide += int(found > _NARROW)
     for k in range(wide):
-        j = int(a[ix(_SOFT + k)])
-        turn = np.int64(a[ix(_TURN + j)])
-        count, blocked = filter_disc(
-            shadow, start, side, discs, 2 * SEARCH_TAPS, q[ix(_U + j)], q[ix(_V + j)], q[ix(_VALUE + j)],
-            q[ix(_DU + j)], q[ix(_DV + j)], discs[ix(turn)], discs[ix(turn + 1)], q[ix(_RX + j)], q[ix(_RY + j)],
+        j = int(a[ix(_TURN + k)])
+        q[ix(SEEN + int(a[ix(_SOFT + at + j)]))] = filter_disc(
+            shadow, start, side, discs, q[ix(_U + j)], q[ix(_V + j)], q[ix(_VALUE + j)], q[ix(_DU + j)],
+            q[ix(_DV + j)], q[ix(_C + j)], q[ix(_S + j)], q[ix(_RX + j)], q[ix(_RY + j)],
         )  # fmt: skip
-        q[ix(_LIT + j)] = np.float32(count) * np.float32(1 / FILTER_TAPS)
+    return sharp
+
+
+@fast
+def _filter_sharp(at: int, m: int, row: Any, shadow: Any, q: Any, a: Any) -> None:
+    """Filter narrow penumbrae: those of the ``m`` fragments located, which are listed from ``at``."""
+    side, start = np.int32(row[SIDE]), np.int32(row[START])
     corner = np.float32(side - np.int32(4))
-    for k in range(sharp):
-        j = int(a[ix(_SHARP + k)])
-        u, v, du, dv = q[ix(_U + j)], q[ix(_V + j)], q[ix(_DU + j)], q[ix(_DV + j)]
+    for j in range(_pad(m)):
+        u, v = q[ix(_U + j)], q[ix(_V + j)]
         x = min(max(np.floor(u) - _1, _0), corner)
         y = min(max(np.floor(v) - _1, _0), corner)
-        texel = np.int64(start) + np.int64(y) * np.int64(side) + np.int64(x)
-        value = q[ix(_VALUE + j)] + du * (x - u) + dv * (y - v)
-        lit = filter_tent(shadow, texel, np.int64(side), value, du, dv, u - np.floor(u), v - np.floor(v))
-        q[ix(_LIT + j)] = lit if lit < np.float32(0.999) else _1
+        a[ix(_TEXEL + j)] = np.int32(start + np.int32(x) + np.int32(np.int32(y) * side))
+        q[ix(_VALUE + j)] += q[ix(_DU + j)] * (x - u) + q[ix(_DV + j)] * (y - v)
+        q[ix(_U + j)] = u - np.floor(u)
+        q[ix(_V + j)] = v - np.floor(v)
     for j in range(m):
-        q[ix(SEEN + np.int64(a[ix(_OPEN + at + j)]))] = q[ix(_LIT + j)]
+        lit = filter_tent(
+            shadow, int(a[ix(_TEXEL + j)]), int(side), q[ix(_VALUE + j)], q[ix(_DU + j)], q[ix(_DV + j)],
+            q[ix(_U + j)], q[ix(_V + j)],
+        )  # fmt: skip
+        lit = lit if lit < np.float32(0.999) else _1
+        q[ix(SEEN + int(a[ix(_SHARP + at + j)]))] = lit if q[ix(_FACING + j)] > _0 else _0
 
 
 @fast
@@ -343,8 +371,12 @@ def look_up(
     the light.
     """
     listed = _compare_nearest(n, row, camera, coarse, q, a)
-    left = _compare_coarse(listed, row, coarse, q, a)
-    for at in range(0, left, _CHUNK):
-        m = min(_CHUNK, left - at)
-        _locate(at, m, light, row, camera, triangle, planes, q, a)
-        _filter(at, m, row, shadow, discs, q, a)
+    sharp, soft = _compare_coarse(listed, row, coarse, q, a)
+    for at in range(0, soft, _CHUNK):
+        m = min(_CHUNK, soft - at)
+        _locate(_SOFT + at, m, light, row, camera, triangle, planes, q, a)
+        sharp = _filter_soft(at, m, sharp, row, shadow, discs, q, a)
+    for at in range(0, sharp, _CHUNK):
+        m = min(_CHUNK, sharp - at)
+        _locate(_SHARP + at, m, light, row, camera, triangle, planes, q, a)
+        _filter_sharp(at, m, row, shadow, q, a)
