@@ -36,8 +36,6 @@ def shade_image(
     scene = shadows.scene(snapshot, tables, filtered.keys, shadow_size)
     rotation = orient(scene, snapshot.camera.T_world_cam)
     lights, maps, values, coarse = shadows.view(snapshot, tables, seen, scene, shadow_size, residents)
-    # At once: maps that have just been drawn are still in the caches.
-    share = _look_up_shadows(tables, seen, lights, maps, values, coarse, width, height, scratch)
     sky = _occlude(tables, seen, width, height, scratch)
     photo = environment.background
     if photo is not None and photo.shape != (height, width, 3):
@@ -47,6 +45,7 @@ def shade_image(
         (filtered.radiance if photo is None else np.array(photo, np.float32, order="C")).reshape(-1),
         photo is not None, out,
     )  # fmt: skip
+    share = _look_up_shadows(tables, seen, lights, maps, values, coarse, width, height, scratch)
     shade(
         0, seen.total, seen.count, seen.pixel, seen.triangle, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
         seen.weight, seen.background, width, sky, seen.owner, tables.draws, tables.reals, seen.planes, tables.camera,
@@ -79,8 +78,8 @@ def _look_up_shadows(
     words = get("penumbra_wanted", np.uint64, rows * stride // 2 + 2)
     listed = 4 * rows * stride + 8
     penumbra.look_up_shadows(
-        width, height, seen.count, seen.total, seen.pixel, seen.px, seen.py, seen.w, seen.triangle, seen.planes,
-        tables.camera, lights, maps, values, coarse, _DISCS,
+        width, height, seen.count, seen.total, seen.pixel, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz,
+        seen.triangle, seen.planes, tables.camera, lights, maps, values, coarse, _DISCS,
         get("penumbra_grid", np.float32, (1 + len(maps)) * (rows + 1) * stride),
         get("penumbra_index", np.int32, (rows + 1) * stride),
         get("penumbra_row", np.float32, (2 + len(maps)) * 2 * stride),

@@ -197,9 +197,9 @@ def _list_wanted(begin: int, end: int, wanted: Any, words: Any, chosen: Any) -> 
 
 @fast
 def look_up_shadows(
-    width: int, height: int, count: int, total: int, pixel: Any, px: Any, py: Any, w: Any, triangle: Any, planes: Any,
-    camera: Any, lights: Any, maps: Any, shadow: Any, coarse: Any, discs: Any, grid: Any, index: Any, row: Any,
-    doubts: Any, wanted: Any, words: Any, chosen: Any, listed: Any, q: Any, a: Any, seen: Any,
+    width: int, height: int, count: int, total: int, pixel: Any, px: Any, py: Any, w: Any, nx: Any, ny: Any, nz: Any,
+    triangle: Any, planes: Any, camera: Any, lights: Any, maps: Any, shadow: Any, coarse: Any, discs: Any, grid: Any,
+    index: Any, row: Any, doubts: Any, wanted: Any, words: Any, chosen: Any, listed: Any, q: Any, a: Any, seen: Any,
 ) -> None:  # fmt: skip
     """Share, from 0 to 1, that fragments see of the lights that have maps: ``seen`` (maps, ``total``), flat.
 
@@ -230,7 +230,9 @@ def look_up_shadows(
                 for k in range(len(lights)):
                     m = int(lights[k, SHADOW])
                     if m >= 0:
-                        look_up(n, lights[k], maps[m], camera, triangle, planes, shadow, coarse, discs, q, a)
+                        look_up(
+                            n, lights[k], maps[m], camera, nx, ny, nz, triangle, planes, shadow, coarse, discs, q, a
+                        )
                         for i in range(n):
                             grid[ix((m + 1) * size + at + i)] = q[ix(SEEN + i)]
             for m in range(number + 1):
@@ -266,7 +268,7 @@ def look_up_shadows(
                     q[ix(PX + i)] = px[ix(f)]
                     q[ix(PY + i)] = py[ix(f)]
                     q[ix(W + i)] = w[ix(f)]
-                look_up(n, lights[k], maps[m], camera, triangle, planes, shadow, coarse, discs, q, a)
+                look_up(n, lights[k], maps[m], camera, nx, ny, nz, triangle, planes, shadow, coarse, discs, q, a)
                 for i in range(n):
                     seen[ix(m * total + np.int64(listed[ix(at + i)]))] = q[ix(SEEN + i)]
         begin = end

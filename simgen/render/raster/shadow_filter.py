@@ -49,8 +49,6 @@ _NARROW = np.float32(1.5)
 _LEAST = np.float32(2.0)
 """Texels around a fragment that are searched for blockers at least: what the sharpest filter covers."""
 _NOT_LIT = np.float32(3e38)
-_AWAY = np.float32(0.5)
-"""Sine of how far a triangle must face away from a light to be dark whatever its smooth normals."""
 
 PART = 1024
 """Fragments that are looked up together; few enough that their channels stay in the caches."""
@@ -61,12 +59,14 @@ _STRIDE, _STEP = PART + GROUP, _CHUNK + GROUP
 # share of the light; of those that may not be plainly lit the value again, greatest and least values around, how near
 # these are; bound of the filter radius of those to be searched for blockers.
 PX, PY, W, _LEVEL, _NEAR0, SEEN, _HEIGHT, _NEAREST, _NEAR1, _DARK, _REACH, _BOUND = (k * _STRIDE for k in range(12))
-# Channels of a chunk: place in the image, 1 / z, normal of the triangle, how much of it faces the light; place in the
-# map, value with and without bias, its steps, turn of the disc, its radii, how much of it is lit, width of penumbra.
+# Channels of a chunk: place in the image, 1 / z, normals of the smooth surface and of the triangle, how much of the
+# former faces the light; place in the map, value with and without bias, its steps, turn of the disc, its radii, how
+# much of it is lit, width of the penumbra.
 (
-    _FX, _FY, _FW, _NX, _NY, _NZ, _FACING, _U, _V, _VALUE, _DEPTH, _DU, _DV, _C, _S, _RX, _RY, _LIT, _WIDE,
-) = (12 * _STRIDE + k * _STEP for k in range(19))  # fmt: skip
-VALUES = 12 * _STRIDE + 19 * _STEP
+    _FX, _FY, _FW, _NX, _NY, _NZ, _FNX, _FNY, _FNZ, _FACING, _U, _V, _VALUE, _DEPTH, _DU, _DV, _C, _S, _RX, _RY,
+    _LIT, _WIDE,
+) = (12 * _STRIDE + k * _STEP for k in range(22))  # fmt: skip
+VALUES = 12 * _STRIDE + 22 * _STEP
 """Floats of working memory, all finite."""
 
 # Channels of integers. Of a part: number of the fragment, address in the coarse map; places in the part of fragments
@@ -218,7 +218,8 @@ def _narrow_down(listed: int, cone: Any, after: Any, coarse: Any, q: Any, a: Any
 
 @fast
 def _locate(
-    at: int, m: int, light: Any, row: Any, camera: Any, triangle: Any, planes: Any, q: Any, a: Any
+    at: int, m: int, light: Any, row: Any, camera: Any, nx: Any, ny: Any, nz: Any, triangle: Any, planes: Any, q: Any,
+    a: Any,
 ) -> None:  # fmt: skip
     """Where the ``m`` fragments listed at ``at`` lie in the map, and what the filter needs."""
     for j in range(m):
@@ -226,10 +227,14 @@ def _locate(
         q[ix(_FX + j)] = q[ix(PX + i)]
         q[ix(_FY + j)] = q[ix(PY + i)]
         q[ix(_FW + j)] = q[ix(W + i)]
-        face = np.int64(triangle[ix(a[ix(FRAGMENT + i)])]) * TRIANGLE + FACE_N
-        q[ix(_NX + j)] = planes[ix(face)]
-        q[ix(_NY + j)] = planes[ix(face + 1)]
-        q[ix(_NZ + j)] = planes[ix(face + 2)]
+        k = int(a[ix(FRAGMENT + i)])
+        q[ix(_NX + j)] = nx[ix(k)]
+        q[ix(_NY + j)] = ny[ix(k)]
+        q[ix(_NZ + j)] = nz[ix(k)]
+        face = np.int64(triangle[ix(k)]) * TRIANGLE + FACE_N
+        q[ix(_FNX + j)] = planes[ix(face)]
+        q[ix(_FNY + j)] = planes[ix(face + 1)]
+        q[ix(_FNZ + j)] = planes[ix(face + 2)]
     m0, m1, m2, m3 = row[0], row[1], row[2], row[3]
     m4, m5, m6, m7 = row[4], row[5], row[6], row[7]
     m8, m9, m10, m11 = row[8], row[9], row[10], row[11]
@@ -258,9 +263,9 @@ def _locate(
         y = (line - cy) * inverse_fy
         x = (column - cx - skew * y) * inverse_fx * z
         y *= z
-        fx, fy, fz = q[ix(_NX + j)], q[ix(_NY + j)], q[ix(_NZ + j)]
+        fx, fy, fz = q[ix(_FNX + j)], q[ix(_FNY + j)], q[ix(_FNZ + j)]
         lx, ly, lz = tx - near * x, ty - near * y, tz - near * z
-        q[ix(_FACING + j)] = fx * lx + fy * ly + fz * lz + size + _AWAY * np.sqrt(lx * lx + ly * ly + lz * lz)
+        q[ix(_FACING + j)] = q[ix(_NX + j)] * lx + q[ix(_NY + j)] * ly + q[ix(_NZ + j)] * lz + size
         lx = m0 * x + m1 * y + m2 * z + m3
         ly = m4 * x + m5 * y + m6 * z + m7
         lz = m8 * x + m9 * y + m10 * z + m11
@@ -362,8 +367,8 @@ def _filter_sharp(at: int, m: int, row: Any, shadow: Any, q: Any, a: Any) -> Non
 
 @fast
 def look_up(
-    n: int, light: Any, row: Any, camera: Any, triangle: Any, planes: Any, shadow: Any, coarse: Any, discs: Any,
-    q: Any, a: Any,
+    n: int, light: Any, row: Any, camera: Any, nx: Any, ny: Any, nz: Any, triangle: Any, planes: Any, shadow: Any,
+    coarse: Any, discs: Any, q: Any, a: Any,
 ) -> None:  # fmt: skip
     """Share of a light, from 0 to 1, that each of the ``n`` fragments of a part sees, into SEEN.
 
@@ -374,9 +379,9 @@ def look_up(
     sharp, soft = _compare_coarse(listed, row, coarse, q, a)
     for at in range(0, soft, _CHUNK):
         m = min(_CHUNK, soft - at)
-        _locate(_SOFT + at, m, light, row, camera, triangle, planes, q, a)
+        _locate(_SOFT + at, m, light, row, camera, nx, ny, nz, triangle, planes, q, a)
         sharp = _filter_soft(at, m, sharp, row, shadow, discs, q, a)
     for at in range(0, sharp, _CHUNK):
         m = min(_CHUNK, sharp - at)
-        _locate(_SHARP + at, m, light, row, camera, triangle, planes, q, a)
+        _locate(_SHARP + at, m, light, row, camera, nx, ny, nz, triangle, planes, q, a)
         _filter_sharp(at, m, row, shadow, q, a)
