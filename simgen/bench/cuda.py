@@ -15,7 +15,8 @@ _FEWEST = 3
 
 
 def device_batches(width: int, height: int, device: str, seconds: float) -> list[dict[str, Any]]:
-    """Medians over batches of the reference scene, one process: labels alone, and labels with colour.
+    """Medians over batches of the reference scene, four views of each arrangement, one process: labels alone, and
+    labels with colour.
 
     The time of a batch goes from the snapshots to arrays that are complete on the device. What the host does for it
     (``host_ms_per_frame``, to the last launch) is a part of it.
@@ -27,7 +28,7 @@ def device_batches(width: int, height: int, device: str, seconds: float) -> list
     rows = []
     try:
         for batch in BATCHES:
-            snapshots = reference_snapshots(width, height, views=batch)
+            snapshots = reference_snapshots(width, height, scenes=batch // 4)
             for passes in (labels, [*labels, "rgb"]):
                 renderer.render_on_device(snapshots, passes)
                 renderer.synchronize()

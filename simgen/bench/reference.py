@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from simgen.assets.asset import Material, Mesh
+from simgen.assets.asset import Material, Mesh, Texture
 from simgen.assets.textures import generate
 from simgen.geometry import intrinsics, look_at
 from simgen.render.base import Camera, Drawable, Environment, Neighbour, Snapshot
@@ -25,19 +25,32 @@ _SPACING = 0.16
 
 
 def reference_snapshots(
-    width: int, height: int, objects: int = 10, triangles: int = 20_000, views: int = 4
+    width: int, height: int, objects: int = 10, triangles: int = 20_000, views: int = 4, scenes: int = 1
 ) -> list[Snapshot]:
-    """``views`` images of ``objects`` tori with ``triangles`` triangles in all, on a plane, from all around.
+    """``views`` images each of ``scenes`` of ``objects`` tori with ``triangles`` triangles in all, from all around.
 
-    Every object is textured and moves a little between the frames before and after, as the camera does. There are a
-    directional, a spot and an area light, all of which cast soft shadows, and light from all around.
+    They float over a plane, in each scene turned and coloured otherwise. Every object is textured and moves a little
+    between the frames before and after, as the camera does. There are a directional, a spot and an area light, all of
+    which cast soft shadows, and light from all around.
+
+    A renderer that is given the same scene again and again has drawn its shadow maps already: measure with two.
     """
-    rng = stream(0, objects, "bench/reference")
-    meshes = [_torus(max(2 * triangles // objects, 8) // 2)]
+    mesh = _torus(max(2 * triangles // objects, 8) // 2)
     texture = generate("terrazzo", 1, ((0.7, 0.66, 0.6), (0.35, 0.3, 0.28), (0.5, 0.45, 0.4)), 1.0)
     skin = generate("marble", 2, ((0.75, 0.3, 0.2), (0.9, 0.8, 0.6), (0.3, 0.2, 0.2)), 1.0)
+    ground = Drawable(_plane(), Material(base_color_map=texture, roughness=0.8), np.eye(4), part_id=1)
+    environment = Environment("bench/reference", _sky())
+    shots = []
+    for scene in range(scenes):
+        drawables = [ground, *_objects(scene, objects, mesh, skin)]
+        shots += _views(width, height, drawables, environment, views)
+    return shots
+
+
+def _objects(scene: int, objects: int, mesh: Mesh, skin: Texture) -> list[Drawable]:
+    rng = stream(scene, objects, "bench/reference")
     side = math.ceil(math.sqrt(objects))
-    drawables = [Drawable(_plane(), Material(base_color_map=texture, roughness=0.8), np.eye(4), part_id=1)]
+    drawables = []
     for k in range(objects):
         T = np.eye(4)
         turn = rng.normal(size=(3, 3))
@@ -46,9 +59,12 @@ def reference_snapshots(
         T[:3, 3] = [(k % side - (side - 1) / 2) * _SPACING, (k // side - (side - 1) / 2) * _SPACING, 0.06]
         r, g, b = rng.uniform(0.4, 1.0, 3).tolist()
         material = Material(base_color=(r, g, b, 1.0), base_color_map=skin, roughness=0.2 + 0.6 * rng.random())
-        drawables.append(Drawable(meshes[0], material, T, (0.1, 0.1, 0.1), instance_id=k + 1, part_id=k + 2))
-    reach = max(side, 4) * _SPACING
-    environment = Environment("bench/reference", _sky())
+        drawables.append(Drawable(mesh, material, T, (0.1, 0.1, 0.1), instance_id=k + 1, part_id=k + 2))
+    return drawables
+
+
+def _views(width: int, height: int, drawables: list[Drawable], environment: Environment, views: int) -> list[Snapshot]:
+    reach = max(math.ceil(math.sqrt(len(drawables) - 1)), 4) * _SPACING
     shots = []
     for view in range(views):
         now, before, after = (_camera(2 * math.pi * (view + s) / max(views, 1), reach) for s in (0.0, -0.01, 0.01))

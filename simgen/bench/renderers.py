@@ -28,11 +28,12 @@ _ROUNDS = 5
 def renderer_only(config: RenderConfig, most: int, seconds: float) -> list[dict[str, Any]]:
     """Both renderers on the reference scene and on that of ``config``, in one process and in ``most`` at once.
 
-    All passes that each renderer gives are computed, and nothing else is done.
+    Batches are of two scenes, four views each. All passes that each renderer gives are computed, and nothing else is
+    done.
     """
     size = (config.image.width, config.image.height)
     subjects: dict[str, Callable[[], list[Snapshot]]] = {
-        "reference": partial(reference_snapshots, *size),
+        "reference": partial(reference_snapshots, *size, scenes=2),
         config.scene.name: partial(_snapshots, config),
     }
     rows = []
@@ -73,8 +74,8 @@ def cost_curves(width: int, height: int, device: str = "auto") -> dict[str, list
     renderer = create("raster", device)
     passes = sorted(renderer.passes)
     curves: dict[str, list[tuple[int, list[Snapshot]]]] = {
-        "objects": [(n, reference_snapshots(width, height, n, 2000 * n, 2)) for n in OBJECTS],
-        "triangles": [(n, reference_snapshots(width, height, 10, n, 2)) for n in TRIANGLES],
+        "objects": [(n, reference_snapshots(width, height, n, 2000 * n, scenes=2)) for n in OBJECTS],
+        "triangles": [(n, reference_snapshots(width, height, 10, n, scenes=2)) for n in TRIANGLES],
     }
     found: dict[str, list[dict[str, Any]]] = {}
     try:
