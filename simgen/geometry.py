@@ -7,6 +7,8 @@ All functions compute in float64.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,7 +36,8 @@ def inverse(T: ArrayLike) -> Array:
 
 def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
     """The 3x3 rotation of a quaternion xyzw (4,), which is normalized first."""
-    x, y, z, w = np.asarray(quaternion_xyzw, np.float64) / np.linalg.norm(quaternion_xyzw)
+    q = np.asarray(quaternion_xyzw, np.float64)
+    x, y, z, w = (q / length(q)).tolist()
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -46,27 +49,25 @@ def rotation_from_quaternion(quaternion_xyzw: ArrayLike) -> Array:
 
 def quaternion_from_rotation(R: ArrayLike) -> Array:
     """The unit quaternion xyzw (4,), w >= 0, of a 3x3 rotation (Shepperd 1978: divide by the largest component)."""
-    R = np.asarray(R, np.float64)
-    t = np.trace(R)
-    diagonal = np.array([R[0, 0], R[1, 1], R[2, 2], t])
-    k = int(np.argmax(diagonal))
-    if k == 3:
-        q = np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1], 1 + t])
+    (a, b, c), (d, e, f), (g, h, i) = np.asarray(R, np.float64).tolist()
+    t = a + e + i
+    largest = max(a, e, i, t)
+    if largest == a:
+        q = np.array([1 + a - e - i, d + b, g + c, h - f])
+    elif largest == e:
+        q = np.array([b + d, 1 + e - i - a, h + f, c - g])
+    elif largest == i:
+        q = np.array([c + g, f + h, 1 + i - a - e, d - b])
     else:
-        i, j, l = k, (k + 1) % 3, (k + 2) % 3  # noqa: E741
-        q = np.empty(4)
-        q[i] = 1 + R[i, i] - R[j, j] - R[l, l]
-        q[j] = R[j, i] + R[i, j]
-        q[l] = R[l, i] + R[i, l]
-        q[3] = R[l, j] - R[j, l]
-    q /= np.linalg.norm(q)
+        q = np.array([h - f, c - g, d - b, 1 + t])
+    q /= length(q)
     return -q if q[3] < 0 else q
 
 
 def quaternion_from_axis_angle(axis: ArrayLike, angle: float) -> Array:
     """The unit quaternion xyzw of a rotation by ``angle`` radians about ``axis`` (3,)."""
     a = np.asarray(axis, np.float64)
-    return np.append(a / np.linalg.norm(a) * np.sin(angle / 2), np.cos(angle / 2))
+    return np.append(a / length(a) * np.sin(angle / 2), np.cos(angle / 2))
 
 
 def look_at(eye: ArrayLike, target: ArrayLike, roll: float = 0.0) -> Array:
@@ -77,17 +78,32 @@ def look_at(eye: ArrayLike, target: ArrayLike, roll: float = 0.0) -> Array:
     """
     eye, target = np.asarray(eye, np.float64), np.asarray(target, np.float64)
     z = target - eye
-    if np.linalg.norm(z) < 1e-12:
+    distance = length(z)
+    if distance < 1e-12:
         raise ValueError("the camera and the point it looks at coincide")
-    z /= np.linalg.norm(z)
+    z /= distance
     up = np.array([0.0, 0.0, 1.0]) if abs(z[2]) < 1 - 1e-9 else np.array([0.0, 1.0, 0.0])
-    x = np.cross(z, up)
-    x /= np.linalg.norm(x)
-    y = np.cross(z, x)
+    x = cross(z, up)
+    x /= length(x)
+    y = cross(z, x)
     c, s = np.cos(roll), np.sin(roll)
     T = np.eye(4)
     T[:3, 0], T[:3, 1], T[:3, 2], T[:3, 3] = c * x + s * y, c * y - s * x, z, eye
     return T
+
+
+def length(v: Array) -> float:
+    """The Euclidean length of one short vector (n,), for which ``np.linalg.norm`` takes ten times as long."""
+    total = 0.0
+    for x in v.tolist():
+        total += x * x
+    return math.sqrt(total)
+
+
+def cross(a: Array, b: Array) -> Array:
+    """The cross product of two vectors (3,): what ``np.cross`` gives, without what that spends on axes."""
+    (x, y, z), (u, v, w) = a.tolist(), b.tolist()
+    return np.array([y * w - z * v, z * u - x * w, x * v - y * u])
 
 
 def intrinsics(width: int, height: int, hfov: float, shift: tuple[float, float] = (0.0, 0.0)) -> Array:

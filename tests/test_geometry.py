@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from simgen.geometry import (
+    cross,
     intrinsics,
     inverse,
+    length,
     look_at,
     quaternion_from_axis_angle,
     quaternion_from_rotation,
@@ -35,6 +37,13 @@ def test_rotations_agree_with_scipy(q: tuple[float, ...]) -> None:
 def test_half_turns_survive_the_quaternion(axis: tuple[int, ...]) -> None:
     R = rotation_from_quaternion(quaternion_from_axis_angle(axis, np.pi))
     np.testing.assert_allclose(rotation_from_quaternion(quaternion_from_rotation(R)), R, atol=1e-12)
+
+
+@given(st.tuples(finite, finite, finite), st.tuples(finite, finite, finite))
+def test_lengths_and_cross_products_are_those_of_numpy(a: tuple[float, ...], b: tuple[float, ...]) -> None:
+    v, w = np.array(a), np.array(b)
+    np.testing.assert_array_equal(cross(v, w), np.cross(v, w))
+    assert length(v) == pytest.approx(np.linalg.norm(v), rel=1e-15)
 
 
 @given(quaternions, st.tuples(finite, finite, finite))
