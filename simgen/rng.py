@@ -8,6 +8,7 @@ seeding (O'Neill 2015), which gives independent streams for different spawn keys
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -27,8 +28,7 @@ def stream(seed: int, scene: int, name: str, frame: int | None = None) -> np.ran
     ``seed`` and ``scene`` are non-negative; ``frame`` counts within the scene and is None for draws that hold for the
     whole scene.
     """
-    digest = hashlib.sha256(name.encode()).digest()
-    key = (scene, SCENE if frame is None else frame + 1, int.from_bytes(digest[:16], "little"))
+    key = (scene, SCENE if frame is None else frame + 1, _number(name))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
@@ -37,12 +37,17 @@ def uniforms(seed: int, scene: int, name: str, count: int, frame: int | None = N
 
     A scene makes hundreds of draws of a few numbers each, and NumPy's objects cost more than the numbers.
     """
-    digest = hashlib.sha256(name.encode()).digest()
     words = _words(seed)
     words += [0] * (_POOL - len(words))
-    for part in (scene, SCENE if frame is None else frame + 1, int.from_bytes(digest[:16], "little")):
+    for part in (scene, SCENE if frame is None else frame + 1, _number(name)):
         words += _words(part)
     return _deviates(np.array(words, np.uint32), count)
+
+
+@lru_cache(maxsize=4096)
+def _number(name: str) -> int:
+    """128 bits for the name of a stream; the scenes of a job have the same names."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
 
 
 def _words(value: int) -> list[int]:

@@ -52,6 +52,11 @@ class FakeLibrary:
     def category(self, name):
         return name.rsplit("/", 1)[-1].rstrip("0123456789") or "object"
 
+    def by_category(self, names):
+        return {
+            self.category(one): [name for name in names if self.category(name) == self.category(one)] for one in names
+        }
+
     def asset(self, name):
         size = np.array(EXTENTS[name])
         bounds = np.stack([-0.5 * size, 0.5 * size]) + np.array([0.0, 0.0, 0.02 if "ycb" in name else 0.0])

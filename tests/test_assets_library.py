@@ -94,6 +94,10 @@ def test_names(pool: Path) -> None:
     assert library.environments("*") == ["hdri/dawn.hdr"]
     assert library.textures(["textures/wood/*", "*.jpg"]) == ["textures/stone/stone.jpg", "textures/wood/wood_000.png"]
     assert library.assets(["ycb/m?g", "nothing/*"]) == ["ycb/mug"]
+    for _ in range(2):
+        assert library.by_category(["ycb/mug", "parts/bolt"]) == {"mug": ["ycb/mug"], "bolt": ["parts/bolt"]}
+    with pytest.raises(AssetError, match="there is no asset"):
+        library.by_category(["ycb/mug", "ycb/jug"])
 
 
 def test_first_path_and_best_format_win(pool: Path, tmp_path: Path) -> None:

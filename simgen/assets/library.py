@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -72,6 +72,7 @@ class Library:
             made = replace(entry, name=plates.PREFIX + stem, kind="asset", category=category(stem))
             self._plates.setdefault(made.name, made)
         self._matches: dict[tuple[Kind, tuple[str, ...]], list[str]] = {}
+        self._categories: dict[tuple[str, ...], dict[str, list[str]]] = {}
         self._kept = _Kept(cache_bytes)
 
     def assets(self, patterns: str | Sequence[str]) -> list[str]:
@@ -111,6 +112,17 @@ class Library:
     def category(self, name: str) -> str:
         """What the asset is called in labels, known without loading it; raises AssetError when there is none."""
         return self._entry("asset", name).category
+
+    def by_category(self, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """``names`` of assets, those of each category in the order given; raises AssetError for one that is none."""
+        several = tuple(names)
+        if several not in self._categories:
+            # As with patterns: asked for in every scene.
+            found: dict[str, list[str]] = {}
+            for name in several:
+                found.setdefault(self.category(name), []).append(name)
+            self._categories[several] = found
+        return self._categories[several]
 
     def keypoints(self, name: str) -> dict[str, tuple[float, float, float]]:
         """Named points of the asset in its frame, metres, from its sidecar; raises AssetError when there is none."""

@@ -22,6 +22,7 @@ from simgen.geometry import transform
 from simgen.labels.frame import Frame
 from simgen.physics.client import Client
 from simgen.physics.simulate import explain, simulate
+from simgen.randomize import occupied
 from simgen.randomize.depth_sensor import depth_sensor
 from simgen.randomize.draw import Draw
 from simgen.randomize.names import check_designs
@@ -106,6 +107,7 @@ class SceneSource:
         if self.renderer.name == "raster" and self.renderer.device == "cpu":
             raster.warm_up(lambda: _log.info("compiling the renderer: about a minute, once for this version"))
         noise.warm_up()
+        occupied.warm_up()
         record, simulation = _box(self.config)
         library = Library()
         for _ in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -101,9 +102,7 @@ def items(name: str, group: Group, library: Library, draw: Draw) -> list[Item]:
 
 def _assets(factor: str, name: str, group: Group, library: Library, n: int, draw: Draw) -> list[str]:
     names = pool(name, group, library)
-    by_category: dict[str, list[str]] = {}
-    for asset in names:
-        by_category.setdefault(_kind(group, asset, library), []).append(asset)
+    by_category = _by_category(group, names, library)
     shelves = [by_category[key] for key in sorted(by_category)] if group.balance == "categories" else [names]
     shared, weights = _shared(name, group, by_category)
     chosen = []
@@ -118,7 +117,9 @@ def _assets(factor: str, name: str, group: Group, library: Library, n: int, draw
     return chosen
 
 
-def _shared(name: str, group: Group, by_category: dict[str, list[str]]) -> tuple[list[list[str]], list[float]]:
+def _shared(
+    name: str, group: Group, by_category: Mapping[str, Sequence[str]]
+) -> tuple[list[Sequence[str]], list[float]]:
     """Shelves of a group with ``shares`` and how often each is drawn from; none without shares."""
     for asked in group.shares:
         if asked not in by_category:
@@ -136,10 +137,14 @@ def _shared(name: str, group: Group, by_category: dict[str, list[str]]) -> tuple
     return shelves, [*group.shares.values(), *(rest / len(others) for _ in others)]
 
 
-def _kind(group: Group, asset: str, library: Library) -> str:
+def _by_category(group: Group, names: list[str], library: Library) -> Mapping[str, Sequence[str]]:
     """By which categories a group is balanced: its own where it tells assets apart, else those of the assets."""
-    apart = group.categories or (group.category and _HOLE in group.category)
-    return category(group, asset, library) if apart else library.category(asset)
+    if not (group.categories or (group.category and _HOLE in group.category)):
+        return library.by_category(names)
+    found: dict[str, list[str]] = {}
+    for asset in names:
+        found.setdefault(category(group, asset, library), []).append(asset)
+    return found
 
 
 def _scale(asset: Asset, size: float | Vec3 | None, scale: float | Vec3) -> Vec3:

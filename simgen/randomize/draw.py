@@ -104,4 +104,6 @@ class Draw:
 
 
 def _listed(value: Value) -> Value:
-    return [_listed(entry) for entry in value] if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple):
+        return value
+    return [_listed(entry) if isinstance(entry, list | tuple) else entry for entry in value]

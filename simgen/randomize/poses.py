@@ -7,11 +7,9 @@ nearest free place otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from simgen.distributions import Uniform, Vector
@@ -19,6 +17,7 @@ from simgen.distributions.base import mix
 from simgen.geometry import Array, rotation_from_quaternion
 from simgen.randomize.content import Item
 from simgen.randomize.draw import Draw
+from simgen.randomize.occupied import Occupied
 from simgen.randomize.surfaces import Support, pose_of
 from simgen.scene.definition import Group, Placement
 from simgen.scene.fields import ROTATIONS
@@ -29,33 +28,9 @@ _FALL = 0.15
 """Metres that an object may lie higher than need be at the start of a drop."""
 _FULL = 0.9
 """Share of a surface's extent that is used when no region is given."""
+_SIGNS = np.array([[-1.0], [1.0]])
 _SQUARE = Vector((Uniform(-1, 1), Uniform(-1, 1)))
 _CUBE = Vector((Uniform(-1, 1), Uniform(-1, 1), Uniform(-1, 1)))
-
-
-@dataclass
-class Occupied:
-    """Boxes (n, 2, 3) in the world that are taken."""
-
-    boxes: list[Array] = field(default_factory=list)
-
-    def free(self, boxes: Array, gap: float) -> NDArray[np.bool_]:
-        """Whether each of ``boxes`` (m, 2, 3) keeps ``gap`` metres from all that are taken; bool (m,)."""
-        if not self.boxes:
-            return np.ones(len(boxes), bool)
-        taken = np.stack(self.boxes)
-        apart = (boxes[:, None, 0] - gap >= taken[None, :, 1]) | (boxes[:, None, 1] + gap <= taken[None, :, 0])
-        return np.asarray(np.any(apart, axis=2).all(axis=1))
-
-    def top(self, boxes: Array, gap: float) -> Array:
-        """The height (m,) of what lies in the columns of ``boxes`` (m, 2, 3); -inf where nothing does."""
-        if not self.boxes:
-            return np.full(len(boxes), -np.inf)
-        taken = np.stack(self.boxes)
-        apart = (boxes[:, None, 0, :2] - gap >= taken[None, :, 1, :2]) | (
-            boxes[:, None, 1, :2] + gap <= taken[None, :, 0, :2]
-        )
-        return np.where(np.any(apart, axis=2), -np.inf, taken[None, :, 1, 2]).max(axis=1)
 
 
 def place(
@@ -117,11 +92,12 @@ def _drop(
     jumps out of its bin.
     """
     within = _within(definition, support, _half(item, R))
-    box = _box(np.zeros(3), support.T[:3, :3], R, item)
+    box = _box(support.T[:3, :3] @ R, item)
     # The search is only needed where the drawn point itself is too high.
     for points in (lambda: point[None], lambda: _near(point, 2)):
-        candidates = points() * within + definition.center[:2]
-        candidates = np.column_stack([candidates, np.full(len(candidates), definition.center[2])])
+        across = points() * within
+        candidates = np.empty((len(across), 3))
+        candidates[:, :2], candidates[:, 2] = across + definition.center[:2], definition.center[2]
         places = candidates @ support.T[:3, :3].T + support.T[:3, 3]
         floor = np.maximum(occupied.top(places[:, None] + box, definition.gap), places[:, 2])
         low = np.flatnonzero(floor - places[:, 2] <= _FALL)
@@ -130,7 +106,7 @@ def _drop(
     chosen = low[0] if len(low) else np.argmin(floor)
     center = places[chosen].copy()
     center[2] = floor[chosen] + definition.height - box[0, 2]
-    occupied.boxes.append(center + box)
+    occupied.take(center + box)
     return center
 
 
@@ -162,12 +138,12 @@ def _first_free(
 ) -> Array | None:
     candidates[:, :2] += definition.center[:2]
     centers = candidates @ support.T[:3, :3].T + support.T[:3, 3]
-    box = _box(np.zeros(3), support.T[:3, :3], R, item)
+    box = _box(support.T[:3, :3] @ R, item)
     free = np.flatnonzero(occupied.free(centers[:, None] + box, definition.gap))
     if not len(free):
         return None
     center = centers[free[0]]
-    occupied.boxes.append(center + box)
+    occupied.take(center + box)
     return center
 
 
@@ -200,16 +176,16 @@ def _half(item: Item, R: Array) -> Array:
     return np.abs(R) @ ((item.asset.bounds[1] - item.asset.bounds[0]) / 2 * item.scale)
 
 
-def _box(center: Array, R_support: Array, R: Array, item: Item) -> Array:
-    """The box (2, 3) in the world around the item whose own box is centred on ``center``."""
-    half = _half(item, R_support @ R)
-    return np.stack([center - half, center + half])
+def _box(R: Array, item: Item) -> Array:
+    """The box (2, 3) in the world around the item turned by ``R``, about its own centre."""
+    return _SIGNS * _half(item, R)
 
 
 def _pose(item: Item, R: Array, center: Array) -> Pose:
     T = np.eye(4)
     T[:3, :3] = R
-    T[:3, 3] = center - R @ (item.asset.bounds.mean(axis=0) * item.scale)
+    low, high = item.asset.bounds
+    T[:3, 3] = center - R @ ((low + high) / 2 * item.scale)
     return pose_of(T)
 
 

@@ -24,8 +24,9 @@ from simgen.randomize.draw import Draw
 from simgen.randomize.exposure import aperture, shutter
 from simgen.randomize.factors import FACTORS
 from simgen.randomize.lighting import environment, lamps
+from simgen.randomize.occupied import Occupied
 from simgen.randomize.physics import properties
-from simgen.randomize.poses import Occupied, place
+from simgen.randomize.poses import place
 from simgen.randomize.robot import robot
 from simgen.randomize.sensor import sensor
 from simgen.randomize.surfaces import Support, surface
@@ -121,7 +122,7 @@ def _draw(config: RenderConfig, seed: int, scene: int, attempt: int, candidate: 
     knobs = config.randomize
     designs = Designs(
         {factor: getattr(knobs, factor).design for factor in FACTORS},
-        {factor: vars(getattr(knobs, factor).designs) for factor in FACTORS},
+        {factor: {k: v for k, v in vars(getattr(knobs, factor).designs).items() if v} for factor in FACTORS},
     )
     return Draw(knobs.strengths(), seed, scene, attempt, designs=designs, candidate=candidate)
 
