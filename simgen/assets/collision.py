@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -71,6 +72,15 @@ def scaled_shape(shape: CollisionShape, scale: Sequence[float]) -> CollisionShap
     return CollisionShape("hull", np.ascontiguousarray(outline(shape) * np.array([x, y, z]), np.float32))
 
 
+@lru_cache(maxsize=128)
+def scaled_shapes(shapes: tuple[CollisionShape, ...], scale: tuple[float, float, float]) -> tuple[CollisionShape, ...]:
+    """``shapes`` stretched by ``scale`` (x, y, z) about the asset's origin; the same ones for the same again.
+
+    Raises AssetError for a scale that is not positive.
+    """
+    return tuple(scaled_shape(shape, scale) for shape in shapes)
+
+
 def scaled_physics(
     asset: Asset, scale: Sequence[float] = (1.0, 1.0, 1.0), mass: float | None = None
 ) -> tuple[tuple[CollisionShape, ...], Inertia]:
@@ -83,5 +93,5 @@ def scaled_physics(
     if asset.articulated or not asset.collision:
         raise AssetError(f'asset "{asset.name}" has no rigid collision shape: load it from its URDF')
     inertia = solid_inertia(asset.collision) if asset.inertia is None else asset.inertia
-    shapes = tuple(scaled_shape(shape, scale) for shape in asset.collision)
-    return shapes, scaled_inertia(inertia, scale, mass)
+    x, y, z = scale
+    return scaled_shapes(asset.collision, (x, y, z)), scaled_inertia(inertia, scale, mass)

@@ -10,17 +10,20 @@ values: Bullet multiplies them, so each body gets the square root.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import sqrt
+from math import isfinite, sqrt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simgen.assets.asset import CollisionShape, Inertia
 from simgen.errors import PhysicsError
-from simgen.geometry import inverse, quaternion_from_rotation, transform
+from simgen.geometry import cross, inverse, quaternion_from_rotation, transform
 from simgen.physics.client import Noise, bullet
 from simgen.scene.record import BodyRecord
 from simgen.scene.state import BodyState
@@ -80,9 +83,19 @@ class Solids:
     made: dict[tuple[str, tuple[float, float, float], bytes], int] = field(default_factory=dict)
 
 
-def frame_of(inertia: Inertia) -> Array:
-    """``T_obj_inertial`` (4, 4): the centre of mass with the principal axes."""
-    return transform(inertia.center, inertia.axes_xyzw)
+@dataclass(frozen=True, eq=False)
+class _Solid:
+    """Collision shapes in the inertial frame, as PyBullet takes them.
+
+    ``hulls`` is an OBJ file of all hulls, empty without any, ``exact`` what ``createCollisionShapeArray`` is told of
+    the other shapes, argument by argument; ``radius`` reaches from the centre of mass to the farthest point, in metres.
+    """
+
+    T_obj_inertial: Array
+    T_inertial_obj: Array
+    radius: float
+    hulls: bytes
+    exact: dict[str, list[Any]]
 
 
 def add_rigid(
@@ -107,30 +120,27 @@ def add_rigid(
     if not shapes:
         return None
     T_world_obj = transform(record.pose.position, record.pose.quaternion_xyzw)
-    T_obj_inertial = frame_of(inertia) if moving and inertia is not None else np.eye(4)
-    T_inertial_obj = inverse(T_obj_inertial)
-    points = [_points(s) @ T_inertial_obj[:3, :3].T + T_inertial_obj[:3, 3] for s in shapes]
-    solid = record.asset, record.scale, T_inertial_obj.tobytes()
-    if solid not in solids.made:
-        solids.made[solid] = _create_shape(client, record, shapes, points, T_inertial_obj, solids)
-    position, quaternion = _pose(T_world_obj @ T_obj_inertial)
+    solid = _solid(shapes, inertia.center, inertia.axes_xyzw) if moving and inertia is not None else _solid(shapes)
+    key = record.asset, record.scale, solid.T_inertial_obj.tobytes()
+    if key not in solids.made:
+        solids.made[key] = _create_shape(client, record, solid, solids)
+    position, quaternion = _pose(T_world_obj @ solid.T_obj_inertial)
     uid = bullet.createMultiBody(
         inertia.mass if moving and inertia is not None else 0.0,
-        solids.made[solid],
+        solids.made[key],
         -1,
         position,
         quaternion,
         useMaximalCoordinates=True,
         physicsClientId=client,
     )
-    radius = max(_reach(s, p, T_inertial_obj) for s, p in zip(shapes, points, strict=True))
     surface: dict[str, float | list[float]] = {
         "lateralFriction": sqrt(max(record.friction, 0.0)),
         "restitution": sqrt(max(record.restitution, 0.0)),
     }
     if moving and any(shape.kind != "box" for shape in shapes):
         # What does not roll needs no such resistance, which more than doubles what there is to solve at a contact.
-        surface |= {"rollingFriction": ROLLING * radius, "spinningFriction": ROLLING * radius}
+        surface |= {"rollingFriction": ROLLING * solid.radius, "spinningFriction": ROLLING * solid.radius}
     if moving and inertia is not None:
         surface |= {
             "linearDamping": LINEAR_DAMPING,
@@ -143,7 +153,7 @@ def add_rigid(
         # Its contacts with what sleeps need no look either.
         surface["activationState"] = bullet.ACTIVATION_STATE_SLEEP
     bullet.changeDynamics(uid, -1, **surface, physicsClientId=client)
-    return Body(index, record.name, uid, moving, T_world_obj, T_inertial_obj, radius)
+    return Body(index, record.name, uid, moving, T_world_obj, solid.T_inertial_obj, solid.radius)
 
 
 def place(client: int, uid: int, T_world_inertial: Array) -> None:
@@ -163,11 +173,12 @@ def read(client: int, body: Body, started: bool = True) -> BodyState:
         linear = angular = np.zeros(3)
     else:
         position, quaternion = bullet.getBasePositionAndOrientation(body.uid, physicsClientId=client)
-        T_world_inertial = transform(position, quaternion) if np.isfinite(quaternion).all() else np.full((4, 4), np.nan)
+        finite = all(map(isfinite, quaternion))
+        T_world_inertial = transform(position, quaternion) if finite else np.full((4, 4), np.nan)
         T = T_world_inertial @ body.T_inertial_obj
         velocity, spin = bullet.getBaseVelocity(body.uid, physicsClientId=client)
         angular = np.array(spin)
-        linear = np.array(velocity) + np.cross(angular, T[:3, 3] - T_world_inertial[:3, 3])
+        linear = np.array(velocity) + cross(angular, T[:3, 3] - T_world_inertial[:3, 3])
     links = {}
     if body.links:
         links[body.links[0]] = T
@@ -205,21 +216,21 @@ def _reach(shape: CollisionShape, points: Array, T_inertial_obj: Array) -> float
     return float(np.linalg.norm(points, axis=1).max())
 
 
-def _create_shape(
-    client: int,
-    record: BodyRecord,
+@lru_cache(maxsize=128)
+def _solid(
     shapes: tuple[CollisionShape, ...],
-    points: list[Array],
-    T_inertial_obj: Array,
-    solids: Solids,
-) -> int:
-    """A PyBullet collision shape of all ``shapes``, in the inertial frame, in which ``points`` are theirs.
+    center: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    axes_xyzw: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0),
+) -> _Solid:
+    """``shapes`` in the inertial frame with centre of mass ``center`` and principal axes ``axes_xyzw``.
 
-    PyBullet takes many hulls in one shape only from a file, and few shapes in a call: boxes beyond that number join the
-    hulls.
+    Kept, because things that are not stretched are the same in every scene. PyBullet takes many hulls in one shape only
+    from a file, and few shapes in a call: boxes beyond that number join the hulls.
     """
-    path = solids.folder / f"{len(solids.made)}.obj"
+    T_obj_inertial = transform(center, axes_xyzw)
+    T_inertial_obj = inverse(T_obj_inertial)
     R, t = T_inertial_obj[:3, :3], T_inertial_obj[:3, 3]
+    points = [_points(s) @ R.T + t for s in shapes]
     hulls = [k for k, s in enumerate(shapes) if s.kind == "hull"]
     analytic = [k for k, s in enumerate(shapes) if s.kind != "hull"]
     room = MAX_SHAPES - 1
@@ -227,42 +238,66 @@ def _create_shape(
         analytic.sort(key=lambda k: shapes[k].kind == "box")
         hulls += [k for k in analytic[room:] if shapes[k].kind == "box"]
         analytic = [*analytic[:room], *(k for k in analytic[room:] if shapes[k].kind != "box")]
-        if len(analytic) > room:
-            raise PhysicsError(
-                f"{record.name} (asset {record.asset}) has {len(analytic)} round collision shapes, at most {room} work"
-            )
     exact = [shapes[k] for k in analytic]
-    types = [_BULLET_KIND[s.kind] for s in exact]
-    centers = [(R @ s.center + t).tolist() for s in exact]
-    axes = [quaternion_from_rotation(R).tolist()] * len(exact) if exact else []
-    files = [""] * len(exact)
-    if hulls:
-        path.write_text(_hull_file(tuple(points[k].tobytes() for k in hulls)), encoding="ascii")
-        types.append(bullet.GEOM_MESH)
-        centers.append([0.0, 0.0, 0.0])
-        axes.append([0.0, 0.0, 0.0, 1.0])
-        files.append(str(path))
-    lengths = [s.size[2] - (s.size[0] if s.kind == "capsule" else 0.0) for s in exact] + [0.0]
-    try:
-        shape: int = bullet.createCollisionShapeArray(
-            types,
-            radii=[s.size[0] / 2 for s in exact] + [0.0],
-            halfExtents=[[edge / 2 for edge in s.size] for s in exact] + [[0.0, 0.0, 0.0]],
-            lengths=lengths,
-            fileNames=files,
-            collisionFramePositions=centers,
-            collisionFrameOrientations=axes,
-            physicsClientId=client,
-        )
-    except bullet.error as error:
+    return _Solid(
+        T_obj_inertial,
+        T_inertial_obj,
+        max(_reach(s, p, T_inertial_obj) for s, p in zip(shapes, points, strict=True)),
+        _hull_file([points[k] for k in hulls]),
+        {
+            "shapeTypes": [_BULLET_KIND[s.kind] for s in exact],
+            "radii": [s.size[0] / 2 for s in exact],
+            "halfExtents": [[edge / 2 for edge in s.size] for s in exact],
+            "lengths": [s.size[2] - (s.size[0] if s.kind == "capsule" else 0.0) for s in exact],
+            "fileNames": [""] * len(exact),
+            "collisionFramePositions": [(R @ s.center + t).tolist() for s in exact],
+            "collisionFrameOrientations": [quaternion_from_rotation(R).tolist()] * len(exact),
+        },
+    )
+
+
+def _create_shape(client: int, record: BodyRecord, solid: _Solid, solids: Solids) -> int:
+    """A PyBullet collision shape of all shapes of ``solid``."""
+    rounds = len(solid.exact["shapeTypes"])
+    if rounds >= MAX_SHAPES:
         raise PhysicsError(
-            f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){solids.noise.last}"
-        ) from error
-    finally:
-        # Not left to be written over by the next scene: file systems bring what is cut to the disk at once.
-        path.unlink(missing_ok=True)
+            f"{record.name} (asset {record.asset}) has {rounds} round collision shapes, at most {MAX_SHAPES - 1} work"
+        )
+    with _hulls_of(solid, solids.folder / f"{len(solids.made)}.obj") as hulls:
+        told = {name: [*values, *hulls.get(name, ())] for name, values in solid.exact.items()}
+        try:
+            shape: int = bullet.createCollisionShapeArray(**told, physicsClientId=client)
+        except bullet.error as error:
+            raise PhysicsError(
+                f"PyBullet makes no collision shape of {record.name} (asset {record.asset}){solids.noise.last}"
+            ) from error
     _set_margin(client, shape)
     return shape
+
+
+@contextmanager
+def _hulls_of(solid: _Solid, path: Path) -> Iterator[dict[str, list[Any]]]:
+    """What ``createCollisionShapeArray`` is told of the hulls of ``solid``, which are in a file at ``path`` meanwhile.
+
+    Nothing without hulls.
+    """
+    if not solid.hulls:
+        yield {}
+        return
+    path.write_bytes(solid.hulls)
+    try:
+        yield {
+            "shapeTypes": [bullet.GEOM_MESH],
+            "radii": [0.0],
+            "halfExtents": [[0.0, 0.0, 0.0]],
+            "lengths": [0.0],
+            "fileNames": [str(path)],
+            "collisionFramePositions": [[0.0, 0.0, 0.0]],
+            "collisionFrameOrientations": [[0.0, 0.0, 0.0, 1.0]],
+        }
+    finally:
+        # Not left to be written over by the next scene: file systems bring what is cut to the disk at once.
+        path.unlink()
 
 
 _BULLET_KIND = {
@@ -284,20 +319,15 @@ def _set_margin(client: int, shape: int) -> None:
     bullet.removeBody(uid, physicsClientId=client)
 
 
-@lru_cache(maxsize=128)
-def _hull_file(hulls: tuple[bytes, ...]) -> str:
-    """An OBJ file with one object per hull of vertices (n, 3) float64; PyBullet takes the hull of those in its faces.
-
-    Kept, because things that are not stretched are the same in every scene.
-    """
+def _hull_file(hulls: list[Array]) -> bytes:
+    """An OBJ file with one object per hull of vertices (n, 3); PyBullet takes the hull of those in its faces."""
     parts = []
     first = 1
     for number, hull in enumerate(hulls):
-        values = np.frombuffer(hull).tolist()
-        count = len(values) // 3
+        count = len(hull)
         last = first + count - 1
         parts.append(f"o {number}\n")
-        parts.append("v %.9g %.9g %.9g\n" * count % tuple(values))
+        parts.append("v %.9g %.9g %.9g\n" * count % tuple(hull.ravel().tolist()))
         parts += [f"f {k} {min(k + 1, last)} {min(k + 2, last)}\n" for k in range(first, last + 1, 3)]
         first = last + 1
-    return "".join(parts)
+    return "".join(parts).encode("ascii")

@@ -111,7 +111,8 @@ def watched(client: int, body: Body, world: WorldRecord, absurd: float) -> tuple
     """
     (x, y, z), quaternion = bullet.getBasePositionAndOrientation(body.uid, physicsClientId=client)
     (vx, vy, vz), (wx, wy, wz) = bullet.getBaseVelocity(body.uid, physicsClientId=client)
-    if not all(map(isfinite, (x, y, z, *quaternion, vx, vy, vz, wx, wy, wz))):
+    # A sum is finite only where all of its terms are.
+    if not isfinite(x + y + z + sum(quaternion) + vx + vy + vz + wx + wy + wz):
         return "exploded: its pose is not finite", inf
     speed = sqrt(vx * vx + vy * vy + vz * vz)
     reach, width, depth = world.bounds

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simgen.assets.asset import Asset
-from simgen.assets.collision import scaled_physics
+from simgen.assets.collision import scaled_physics, scaled_shapes
 from simgen.assets.library import Library
 from simgen.errors import PhysicsError, near_match
 from simgen.geometry import transform
@@ -184,8 +184,8 @@ def _add(client: int, index: int, body: BodyRecord, asset: Asset, solids: Solids
         return add_articulated(client, index, body, asset, asset.urdf, solids.noise)
     if body.motion == "ghost":
         return None
-    if not asset.collision:
-        return add_rigid(client, index, body, (), None, solids)
+    if body.motion == "fixed" or not asset.collision:
+        return add_rigid(client, index, body, scaled_shapes(asset.collision, body.scale), None, solids)
     shapes, inertia = scaled_physics(asset, body.scale, body.mass)
     return add_rigid(client, index, body, shapes, inertia, solids)
 
