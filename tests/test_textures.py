@@ -30,7 +30,10 @@ def test_generated_textures(kind: str) -> None:
     if kind != "solid":
         assert np.ptp(first.pixels[..., 0].astype(int)) > 40
     if kind not in ("solid", "dots", "gradient", "zigzag", "stripes"):
-        assert generate(kind, 4, [BROWN, CREAM], 1.0).key != first.key
+        assert not np.array_equal(generate(kind, 4, [BROWN, CREAM], 1.0).pixels, first.pixels)
+    others = [(kind, 4, [BROWN, CREAM], 1.0), (kind, 3, [CREAM, BROWN], 1.0), (kind, 3, [BROWN, CREAM], 2.0)]
+    sizes = [generate(kind, 3, [BROWN, CREAM], 1.0, 128).key]
+    assert len({first.key, *sizes, *(generate(*other).key for other in others)}) == 5
 
 
 @pytest.mark.parametrize("kind", KINDS)

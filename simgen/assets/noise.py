@@ -57,28 +57,46 @@ def nearest_points(offset: F32, gx: F32, gy: F32) -> tuple[F32, F32, I32]:
 
     ``offset`` (2, n, n) is where points are in their cells, ``gx`` (w,) and ``gy`` (h,) where pixels are, in cells.
     """
-    n = offset.shape[1]
-    first = np.full((len(gy), len(gx)), np.float32(9))
+    n, width = offset.shape[1], len(gx)
+    first = np.full((len(gy), width), np.float32(9))
     second = first.copy()
-    nearest = np.zeros((len(gy), len(gx)), np.int32)
+    nearest = np.zeros((len(gy), width), np.int32)
+    # Of the points in each row of cells those to the left of, in and to the right of each pixel's own.
+    column = np.empty((3, width), np.int32)
+    across = np.empty((n, 3, width), np.float32)
+    down = np.empty((n, 3, width), np.float32)
+    for side in range(3):
+        for x in range(width):
+            cell = np.floor(gx[x]) + np.float32(side - 1)
+            column[side, x] = np.int64(cell) % n
+            for row in range(n):
+                px = offset[0, row, column[side, x]] + (cell - gx[x])
+                across[row, side, x] = px * px
+                down[row, side, x] = offset[1, row, column[side, x]]
     for y in range(len(gy)):
-        top = np.floor(gy[y])
-        for x in range(len(gx)):
-            left = np.floor(gx[x])
-            for dy in range(-1, 2):
-                row = (np.int64(top) + dy) % n
-                for dx in range(-1, 2):
-                    column = (np.int64(left) + dx) % n
-                    px = offset[0, row, column] + (left + np.float32(dx) - gx[x])
-                    py = offset[1, row, column] + (top + np.float32(dy) - gy[y])
-                    distance = px * px + py * py
-                    if distance < first[y, x]:
-                        second[y, x] = min(second[y, x], first[y, x])
-                        first[y, x] = distance
-                        nearest[y, x] = row * n + column
-                    else:
-                        second[y, x] = min(second[y, x], distance)
+        for dy in range(-1, 2):
+            cell = np.floor(gy[y]) + np.float32(dy)
+            row = np.int64(cell) % n
+            lift, before = cell - gy[y], np.int32(row * n)
+            for side in range(3):
+                _look(across[row, side], down[row, side], lift, column[side], before, first[y], second[y], nearest[y])
     return first, second, nearest
+
+
+@njit(cache=True)
+def _look(
+    across: F32, down: F32, lift: np.float32, column: I32, before: np.int32, first: F32, second: F32, nearest: I32
+) -> None:
+    """Hold each of a row of pixels (w,) against one more point; without branches, so that it is done many at a time."""
+    for x in range(len(first)):
+        near, far = first[x], second[x]
+        py = down[x] + lift
+        distance = across[x] + py * py
+        closer = distance < near
+        other = near if closer else distance
+        second[x] = other if other < far else far
+        first[x] = distance if closer else near
+        nearest[x] = before + column[x] if closer else nearest[x]
 
 
 @njit(cache=True)

@@ -85,7 +85,7 @@ def generate(kind: str, seed: int, colors: Sequence[Color], scale: float = 1.0, 
         palette = np.stack([palette[0], palette[0] * 0.55])
     position, shade = _FIELDS[kind](_Canvas(kind, seed, scale, size))
     pixels = _paint(position, shade, palette, size)
-    key = hashlib.sha256(pixels.tobytes()).hexdigest()[:20]
+    key = hashlib.sha256(f"{kind}:{seed}:{scale!r}:{palette.tolist()}".encode()).hexdigest()[:20]
     return Texture(f"{size}:{key}", pixels)
 
 
