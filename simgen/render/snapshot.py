@@ -7,7 +7,7 @@ for one frame.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import cv2
@@ -37,7 +37,8 @@ class ResolvedScene:
     """A record whose names have been looked up.
 
     ``assets`` and ``materials`` (one per mesh, base link or links in order) are per body of the record; ``environment``
-    has no background image yet, because its size is the camera's.
+    has no background image, because its size is the camera's: ``backgrounds`` keeps those made so far, by width and
+    height.
     """
 
     record: SceneRecord
@@ -45,6 +46,7 @@ class ResolvedScene:
     materials: tuple[dict[str, tuple[Material, ...]], ...]
     environment: Environment
     background_texture: Texture | None
+    backgrounds: dict[tuple[int, int], NDArray[np.float32] | None] = field(default_factory=dict)
 
 
 def resolve(record: SceneRecord, library: Library) -> ResolvedScene:
@@ -76,10 +78,13 @@ def snapshot(
     ``previous`` and ``following`` are the same view at the neighbouring times, for motion; None where there is none.
     """
     camera = camera_at(scene.record, state, frame.camera)
+    size = camera.width, camera.height
+    if size not in scene.backgrounds:
+        scene.backgrounds[size] = _background(scene, *size)
     return Snapshot(
         tuple(drawables(scene, state)),
         scene.record.lights,
-        replace(scene.environment, background=_background(scene, camera)),
+        replace(scene.environment, background=scene.backgrounds[size]),
         camera,
         previous=None if previous is None else _neighbour(scene, state, *previous),
         next=None if following is None else _neighbour(scene, state, *following),
@@ -201,14 +206,14 @@ def _environment(record: EnvironmentRecord, library: Library) -> Environment:
     return Environment(key, radiance, record.rotation, record.intensity)
 
 
-def _background(scene: ResolvedScene, camera: Camera) -> NDArray[np.float32] | None:
+def _background(scene: ResolvedScene, width: int, height: int) -> NDArray[np.float32] | None:
     record = scene.record.environment
-    shape = (camera.height, camera.width, 3)
+    shape = (height, width, 3)
     if record.background == "color":
         return np.broadcast_to(np.asarray(record.background_color, np.float32), shape).copy()
     if scene.background_texture is None:
         return None
-    image = _cover(scene.background_texture.pixels[..., :3], camera.width, camera.height)
+    image = _cover(scene.background_texture.pixels[..., :3], width, height)
     return linear_from_srgb(image) * np.float32(record.intensity)
 
 
