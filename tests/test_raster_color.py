@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -275,6 +276,27 @@ def test_levels_of_a_colour_map_repeat_in_their_borders():
     assert start + 9 == len(packed)
     red = np.sqrt(linear_from_srgb(pixels)[..., 0]) * 2047
     np.testing.assert_allclose(packed[: 9 * 7].reshape(7, 9)[1:-1, 1:-1] >> 21, red, atol=0.51)
+
+
+@pytest.mark.parametrize(("shape", "weighted"), [((8, 12, 3), False), ((8, 12, 4), True), ((5, 7, 4), False)])
+def test_levels_of_a_colour_map_are_means_of_linear_light(shape, weighted):
+    pixels = np.random.default_rng(4).integers(0, 256, shape, np.uint8)
+    packed = pack_color(pixels, srgb=True, weighted=weighted)
+    row = table_row(0, shape[1], shape[0], 1)
+    weight = pixels[..., 3:] / 255 if weighted else np.ones((*shape[:2], 1))
+    level = np.concatenate([linear_from_srgb(pixels[..., :3]) * weight, weight], -1)
+    for start, w, h in row[2 : 2 + 3 * row[0]].reshape(-1, 3):
+        if (h, w) != level.shape[:2]:
+            columns = [level.shape[1] * x // w for x in range(w + 1)]
+            rows = [level.shape[0] * y // h for y in range(h + 1)]
+            level = np.array(
+                [[level[a:b, c:d].mean((0, 1)) for c, d in pairwise(columns)] for a, b in pairwise(rows)]
+            )  # fmt: skip
+        found = packed[start : start + (w + 2) * (h + 2)].reshape(h + 2, w + 2)[1:-1, 1:-1]
+        clear = level[..., 3] > 0
+        roots = np.sqrt(level[..., :3] / np.maximum(level[..., 3:], 1e-6)) * (2047, 2047, 1023)
+        found = np.stack([found >> 21, (found >> 10) & 2047, found & 1023], -1)
+        np.testing.assert_allclose(found[clear], roots[clear], atol=0.51)
 
 
 def test_inverse_square_roots_are_close():

@@ -87,6 +87,20 @@ def test_an_object_around_the_camera_covers_the_whole_canvas(renderer):
     assert s.px_inside == WIDTH * HEIGHT
 
 
+def test_objects_that_each_fill_the_image(renderer):
+    small = sphere(radius=0.1)
+    snap = snapshot([*(draw(sphere(radius=5.0 + k), None, k) for k in (1, 2, 4)), draw(small, None, 3)])
+    first, second, third, fourth = renderer.silhouettes(snap)
+    for s in (first, second, fourth):
+        assert s.px_inside == WIDTH * HEIGHT
+        assert s.mask.shape == (HEIGHT, WIDTH)
+        assert s.mask.all()
+    (alone,) = renderer.silhouettes(snapshot([draw(small, None, 1)]))
+    np.testing.assert_array_equal(third.mask, alone.mask)
+    assert (third.px_full, third.bbox_full) == (alone.px_full, alone.bbox_full)
+    assert 0 < third.px_full < 1000
+
+
 def test_cropping_at_the_image_border():
     covered = np.ones((4, 5), np.bool_)
     covered[0, 0] = False

@@ -1,9 +1,8 @@
 """Light from an environment map: diffuse irradiance, prefiltered reflections, its key lights, and the background.
 
 Irradiance is a second-order spherical-harmonic expansion (Ramamoorthi and Hanrahan 2001). Reflections are octahedral
-maps prefiltered with GGX for a few roughnesses (Karis 2013, filtered importance sampling after Krivanek and Colbert
-2008), packed into 32 bits. What is small and bright (the sun, a lamp, a window) is taken out of both and becomes a
-directional light of its own, because only a light can cast a shadow.
+maps for a few roughnesses (see ``prefilter``), packed into 32 bits. What is small and bright (the sun, a lamp, a
+window) is taken out of both and becomes a directional light of its own, because only a light can cast a shadow.
 """
 
 from __future__ import annotations
@@ -19,14 +18,11 @@ from numpy.typing import NDArray
 from simgen.errors import RenderError
 from simgen.render.base import Environment
 from simgen.render.raster.jit import fast, ix
-from simgen.render.raster.mathematics import atan2, from_octahedral
+from simgen.render.raster.mathematics import atan2
+from simgen.render.raster.prefilter import SIDES, STARTS, prefilter_reflections
 
-SIDES = (256, 128, 64, 32, 32, 16)
-"""Texels along the side of each reflection level; level k holds roughness (k / 5)^2."""
-STARTS = tuple(int(x) for x in np.cumsum([0] + [(n + 2) ** 2 for n in SIDES]))
 LAST = len(SIDES) - 1
 
-_SAMPLES = 24
 _KEY_LIGHTS = 2
 _KEY_SHARE = 0.08
 _BASE_WIDTH = 512
@@ -96,200 +92,123 @@ class Environments:
         self._known.clear()
 
 
-def directions(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit directions (h, w, 3) of the texels of an equirectangular map, and their solid angles (h, w)."""
-    theta = (np.arange(height) + 0.5) / height * np.pi
-    phi = (0.5 - (np.arange(width) + 0.5) / width) * 2 * np.pi
-    s, c = np.sin(theta)[:, None], np.cos(theta)[:, None]
-    out = np.stack(np.broadcast_arrays(s * np.cos(phi), s * np.sin(phi), c), -1)
+def _directions(rows: Any, columns: Any, height: int, width: int) -> NDArray[np.float64]:
+    """Unit directions (..., 3) of texels of an equirectangular map."""
+    theta = (rows + 0.5) / height * np.pi
+    phi = (0.5 - (columns + 0.5) / width) * 2 * np.pi
+    s = np.sin(theta)
+    return np.stack([s * np.cos(phi), s * np.sin(phi), np.cos(theta)], -1)
+
+
+def _solid_angles(height: int, width: int) -> NDArray[np.float64]:
+    """Solid angle (h,) of a texel in each row of an equirectangular map."""
     edges = np.cos(np.arange(height + 1) / height * np.pi)
-    solid = (edges[:-1] - edges[1:])[:, None] * np.full((1, width), 2 * np.pi / width)
-    return out, solid
+    return (edges[:-1] - edges[1:]) * (2 * np.pi / width)
 
 
 def prefilter(radiance: NDArray[np.float32]) -> Prefiltered:
     """Prefilter an equirectangular map (h, w, 3) of linear radiance."""
     if radiance.ndim != 3 or radiance.shape[2] != 3 or 0 in radiance.shape:
         raise RenderError(f"an environment map must be (h, w, 3), not {radiance.shape}")
-    clean = np.nan_to_num(np.array(radiance, np.float32, order="C"), nan=0.0, posinf=65504.0, neginf=0.0)
-    np.clip(clean, 0.0, 65504.0, out=clean)
+    clean = np.array(radiance, np.float32, order="C")
+    np.fmin(np.fmax(clean, 0.0, out=clean), 65504.0, out=clean)  # what is no number becomes 0
     base = clean
     if clean.shape[1] > _BASE_WIDTH:
         base = np.asarray(cv2.resize(clean, (_BASE_WIDTH, _BASE_WIDTH // 2), interpolation=cv2.INTER_AREA), np.float32)
-    where, solid = directions(*base.shape[:2])
-    dimmed, keys = _take_key_lights(base, where, solid)
-    harmonics = _irradiance(dimmed, where, solid)
-    mean = float((dimmed.mean(-1) * solid).sum() / (4 * np.pi))
-    scale = max(8.0 * mean, 1e-4)
-    reflections = np.zeros(STARTS[-1], np.uint32)
-    pyramid = _pyramid(np.ascontiguousarray(dimmed))
-    starts = np.array(STARTS, np.int64)
-    sides = np.array(SIDES, np.int64)
-    points = _hammersley(_SAMPLES)
-    _prefilter_levels(pyramid, points, np.float32(scale), starts, sides, reflections)
-    return Prefiltered(clean, harmonics, reflections, scale, keys)
+    solid = _solid_angles(*base.shape[:2])
+    dimmed, keys = _take_key_lights(base, solid)
+    moments = _moments(dimmed, solid)
+    scale = max(8.0 * float(moments[:, 0].mean()) / (4 * np.pi), 1e-4)
+    return Prefiltered(clean, _irradiance(moments), prefilter_reflections(dimmed, scale), scale, keys)
 
 
 def _take_key_lights(
-    base: NDArray[np.float32], where: NDArray[np.float64], solid: NDArray[np.float64]
+    base: NDArray[np.float32], solid: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], tuple[KeyLight, ...]]:
     """The map without its brightest spots, and these as lights."""
-    out = base.astype(np.float64)
-    luminance = out @ np.array([0.2126, 0.7152, 0.0722])
-    total = float((luminance * solid).sum())
+    height, width = base.shape[:2]
+    out = base.copy()
+    luminance = np.empty((height, width))
+    _luminance(base, luminance)
+    total = float(luminance.sum(1) @ solid)
     ceiling = 6.0 * total / (4 * np.pi)
     keys: list[KeyLight] = []
     for _ in range(_KEY_LIGHTS):
-        excess = np.maximum(luminance - ceiling, 0.0) * solid
+        excess = np.maximum(luminance - ceiling, 0.0) * solid[:, None]
         if total <= 0 or float(excess.sum()) < _KEY_SHARE * total:
             break
         # The peak of the excess summed over a neighbourhood, so that a lone hot texel does not decide.
         blurred = cv2.blur(excess, (9, 9), borderType=cv2.BORDER_REFLECT)
-        peak = np.unravel_index(int(np.argmax(blurred)), blurred.shape)
-        near = (where @ where[peak] > np.cos(0.35)) & (excess > 0)
-        flux = np.where(near, excess, 0.0)
+        peak = divmod(int(np.argmax(blurred)), width)
+        rows, columns = np.nonzero(excess)
+        where = _directions(rows, columns, height, width)
+        near = where @ _directions(peak[0], peak[1], height, width) > np.cos(0.35)
+        where, spot = where[near], (rows[near], columns[near])
+        flux = excess[spot]
         if float(flux.sum()) < _KEY_SHARE * total:
             break
-        towards = (where * flux[..., None]).sum((0, 1))
+        towards = (where * flux[:, None]).sum(0)
         towards /= np.linalg.norm(towards)
-        keep = np.where(near, ceiling / np.maximum(luminance, 1e-12), 1.0)[..., None]
-        irradiance = (out * (1 - keep) * solid[..., None]).sum((0, 1))
-        out *= keep
-        luminance = np.where(near, ceiling, luminance)
+        keep = (ceiling / np.maximum(luminance[spot], 1e-12))[:, None]
+        colors = out[spot].astype(np.float64)
+        irradiance = (colors * (1 - keep) * solid[spot[0]][:, None]).sum(0)
+        out[spot] = colors * keep
+        luminance[spot] = ceiling
         # Angular diameter of a disc with the same spread as the flux.
         spread = float((flux * (1 - where @ towards)).sum() / flux.sum())
         keys.append(KeyLight(towards, irradiance, float(np.clip(4.0 * np.sqrt(max(spread, 0.0)), 0.01, 0.6))))
-    return out.astype(np.float32), tuple(keys)
+    return out, tuple(keys)
 
 
-def _irradiance(image: NDArray[np.float32], where: NDArray[np.float64], solid: NDArray[np.float64]) -> Any:
-    """Irradiance / pi as nine spherical-harmonic coefficients a channel, constants folded in."""
-    x, y, z = where[..., 0], where[..., 1], where[..., 2]
-    basis = np.stack(
-        [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    )  # fmt: skip
+@fast
+def _luminance(image: Any, out: Any) -> None:
+    """Luminance of linear Rec. 709 colours."""
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            out[ix(y), ix(x)] = (
+                0.2126 * np.float64(image[ix(y), ix(x), ix(0)])
+                + 0.7152 * np.float64(image[ix(y), ix(x), ix(1)])
+                + 0.0722 * np.float64(image[ix(y), ix(x), ix(2)])
+            )
+
+
+def _moments(image: NDArray[np.float32], solid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Integrals (3, 9) over the sphere of a map times 1, y, z, x, xy, yz, 3z^2 - 1, xz and x^2 - y^2.
+
+    Each is a function of the row times one of the column.
+    """
+    height, width = image.shape[:2]
+    phi = (0.5 - (np.arange(width) + 0.5) / width) * 2 * np.pi
+    around = np.stack([np.ones(width), np.cos(phi), np.sin(phi), np.cos(2 * phi), np.sin(2 * phi)])
+    rows = np.zeros((5, 3, height))
+    _sum_rows(image, around, rows)
+    theta = (np.arange(height) + 0.5) / height * np.pi
+    s, c, one = np.sin(theta), np.cos(theta), np.ones(height)
+    down = np.stack([one, s, c, s, s * s / 2, s * c, 3 * c * c - 1, s * c, s * s]) * solid
+    return np.einsum("kch,kh->ck", rows[[0, 2, 0, 1, 4, 2, 0, 1, 3]], down)
+
+
+@fast
+def _sum_rows(image: Any, around: Any, out: Any) -> None:
+    """Sums over each row of an image (h, w, 3) times each of five functions ``around`` (5, w), into (5, 3, h)."""
+    for y in range(image.shape[0]):
+        for c in range(3):
+            p = q = r = s = t = 0.0
+            for x in range(image.shape[1]):
+                value = np.float64(image[ix(y), ix(x), ix(c)])
+                p += value
+                q += value * around[ix(1), ix(x)]
+                r += value * around[ix(2), ix(x)]
+                s += value * around[ix(3), ix(x)]
+                t += value * around[ix(4), ix(x)]
+            out[0, c, y], out[1, c, y], out[2, c, y], out[3, c, y], out[4, c, y] = p, q, r, s, t
+
+
+def _irradiance(moments: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Irradiance / pi as nine spherical-harmonic coefficients a channel, constants folded in, from ``_moments``."""
     norm2 = np.array([0.282095, 0.488603, 0.488603, 0.488603, 1.092548, 1.092548, 0.315392, 1.092548, 0.546274]) ** 2
     cosine = np.array([1.0, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25])
-    moments = np.einsum("khw,hwc,hw->ck", basis, image.astype(np.float64), solid)
     return np.ascontiguousarray((moments * norm2 * cosine).reshape(-1).astype(np.float32))
-
-
-def _pyramid(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """The map halved four times, each level contiguous: source of the prefilter."""
-    levels = [np.ascontiguousarray(image, np.float32)]
-    for _ in range(5):
-        h, w = levels[-1].shape[:2]
-        size = (max(w // 2, 1), max(h // 2, 1))
-        levels.append(np.asarray(cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA), np.float32))
-    return tuple(levels)
-
-
-def _hammersley(count: int) -> NDArray[np.float32]:
-    """Well-spread points (count, 2) in the unit square: regular, and the radical inverse in base 2."""
-    index = np.arange(count)
-    radical = np.zeros(count)
-    step = 0.5
-    bits = index.copy()
-    while bits.any():
-        radical += (bits & 1) * step
-        bits >>= 1
-        step /= 2
-    return np.stack([(index + 0.5) / count, radical], 1).astype(np.float32)
-
-
-@fast
-def _equirect(image: Any, x: Any, y: Any, z: Any) -> Any:
-    """Bilinear radiance of an equirectangular map in a direction of any length."""
-    h, w = image.shape[0], image.shape[1]
-    u = (_HALF - atan2(y, x) * np.float32(0.5 / np.pi)) * np.float32(w) - _HALF
-    v = atan2(np.sqrt(x * x + y * y), z) * np.float32(1 / np.pi) * np.float32(h) - _HALF
-    fu, fv = np.floor(u), np.floor(v)
-    a, b = u - fu, v - fv
-    x0 = np.int64(fu) % w
-    x1 = (x0 + 1) % w
-    y0 = min(max(np.int64(fv), 0), h - 1)
-    y1 = min(max(np.int64(fv) + 1, 0), h - 1)
-    p, q, r, s = (_1 - a) * (_1 - b), a * (_1 - b), (_1 - a) * b, a * b
-    return (
-        image[y0, x0, 0] * p + image[y0, x1, 0] * q + image[y1, x0, 0] * r + image[y1, x1, 0] * s,
-        image[y0, x0, 1] * p + image[y0, x1, 1] * q + image[y1, x0, 1] * r + image[y1, x1, 1] * s,
-        image[y0, x0, 2] * p + image[y0, x1, 2] * q + image[y1, x0, 2] * r + image[y1, x1, 2] * s,
-    )
-
-
-@fast
-def _encode(r: Any, g: Any, b: Any, scale: Any) -> Any:
-    limit = np.float32(500.0) * scale
-    r, g, b = min(r, limit), min(g, limit), min(b, limit)
-    R = np.uint32(np.sqrt(r / (r + scale)) * np.float32(2047.0) + _HALF)
-    G = np.uint32(np.sqrt(g / (g + scale)) * np.float32(2047.0) + _HALF)
-    B = np.uint32(np.sqrt(b / (b + scale)) * np.float32(1023.0) + _HALF)
-    return np.uint32((R << np.uint32(21)) | (G << np.uint32(10)) | B)
-
-
-@fast
-def _prefilter_levels(pyramid: Any, points: Any, scale: Any, starts: Any, sides: Any, out: Any) -> None:
-    texel = np.float32(4 * np.pi) / np.float32(pyramid[0].shape[0] * pyramid[0].shape[1])
-    for level in range(len(sides)):
-        n = sides[level]
-        start = starts[level]
-        row = n + 2
-        share = np.float32(level) / np.float32(len(sides) - 1)
-        roughness = share * share
-        a2 = roughness * roughness * roughness * roughness
-        for y in range(n):
-            for x in range(n):
-                dx, dy, dz = from_octahedral(
-                    (np.float32(x) + _HALF) / np.float32(n), (np.float32(y) + _HALF) / np.float32(n)
-                )
-                if level == 0:
-                    r, g, b = _equirect(pyramid[0], dx, dy, dz)
-                else:
-                    if abs(dz) < np.float32(0.9):
-                        tx, ty, tz = -dy, dx, _0
-                    else:
-                        tx, ty, tz = _0, -dz, dy
-                    s = _1 / np.sqrt(tx * tx + ty * ty + tz * tz)
-                    tx, ty, tz = tx * s, ty * s, tz * s
-                    bx, by, bz = dy * tz - dz * ty, dz * tx - dx * tz, dx * ty - dy * tx
-                    r = g = b = total = _0
-                    for k in range(len(points)):
-                        # A half vector by GGX's distribution, the light mirrored at it.
-                        phi = np.float32(2 * np.pi) * points[k, 1]
-                        cos2 = (_1 - points[k, 0]) / (_1 + (a2 - _1) * points[k, 0])
-                        nh = np.sqrt(cos2)
-                        sh = np.sqrt(max(_1 - cos2, _0))
-                        hx, hy = sh * np.cos(phi), sh * np.sin(phi)
-                        lx, ly, lz = np.float32(2.0) * nh * hx, np.float32(2.0) * nh * hy, np.float32(2.0) * cos2 - _1
-                        if lz <= _0:
-                            continue
-                        d = nh * nh * (a2 - _1) + _1
-                        pdf = a2 / (np.float32(np.pi) * d * d) * np.float32(0.25)
-                        footprint = _1 / (np.float32(len(points)) * pdf) / texel
-                        source = 0
-                        while footprint > np.float32(2.0) and source < 5:
-                            footprint *= np.float32(0.25)
-                            source += 1
-                        wx = lx * tx + ly * bx + lz * dx
-                        wy = lx * ty + ly * by + lz * dy
-                        wz = lx * tz + ly * bz + lz * dz
-                        p, q, s = _equirect(pyramid[source], wx, wy, wz)
-                        r += p * lz
-                        g += q * lz
-                        b += s * lz
-                        total += lz
-                    r, g, b = r / total, g / total, b / total
-                out[start + (y + 1) * row + x + 1] = _encode(r, g, b, scale)
-        # The border continues over the edges of the octahedron.
-        for k in range(n):
-            out[start + (n - k) * row] = out[start + (k + 1) * row + 1]
-            out[start + (n - k) * row + n + 1] = out[start + (k + 1) * row + n]
-            out[start + n - k] = out[start + row + k + 1]
-            out[start + (n + 1) * row + n - k] = out[start + n * row + k + 1]
-        out[start] = out[start + n * row + n]
-        out[start + n + 1] = out[start + n * row + 1]
-        out[start + (n + 1) * row] = out[start + row + n]
-        out[start + (n + 1) * row + n + 1] = out[start + row + 1]
 
 
 @fast
@@ -315,38 +234,72 @@ def irradiance(h: Any, c: int, x: Any, y: Any, z: Any) -> Any:
 
 @fast
 def fill_background(
-    weight: Any, width: int, height: int, camera: Any, rotation: Any, image: Any, intensity: Any, photo: Any,
-    use_photo: bool, out: Any,
+    weight: Any, width: int, height: int, camera: Any, rotation: Any, image: Any, is_photo: bool, h: int, w: int,
+    intensity: Any, out: Any,
 ) -> None:  # fmt: skip
     """Start the colour of each pixel where some of the background is seen with its share ``weight`` of it.
 
-    ``rotation`` (9,) turns camera directions into the frame of the map. Other pixels are left as they are.
+    ``image`` is flat: a photo of the image's size, or else an equirectangular map (``h``, ``w``, 3) that is multiplied
+    by ``intensity``; ``rotation`` (9,) turns camera directions into its frame. Other pixels are left as they are.
     """
+    between = np.empty((2, width), np.float32)
+    texels = np.empty((4, width), np.int32)
     for y in range(height):
         row = y * width
-        total = _0
+        first: Any = width
+        last: Any = -1
         for x in range(width):
-            total += weight[ix(row + x)]
-        if total == _0:
+            seen = weight[ix(row + x)] > _0
+            first = min(first, x if seen else width)
+            last = max(last, x if seen else -1)
+        if last < 0:
             continue
-        for x in range(width):
+        if is_photo:
+            for x in range(first, last + 1):
+                i = row + x
+                share = weight[ix(i)]
+                if share > _0:
+                    for c in range(3):
+                        out[ix(3 * i + c)] = image[ix(3 * i + c)] * share
+            continue
+        _look_around(y, first, last + 1, camera, rotation, h, w, between, texels)
+        for x in range(first, last + 1):
             i = row + x
-            share = weight[i]
+            share = weight[ix(i)]
             if share <= _0:
                 continue
-            if use_photo:
-                out[3 * i] = photo[3 * i] * share
-                out[3 * i + 1] = photo[3 * i + 1] * share
-                out[3 * i + 2] = photo[3 * i + 2] * share
-            else:
-                ry = np.float32((y - camera[3]) / camera[1])
-                rx = np.float32((x - camera[2] - camera[4] * ry) / camera[0])
-                r, g, b = _equirect(
-                    image,
-                    rotation[0] * rx + rotation[1] * ry + rotation[2],
-                    rotation[3] * rx + rotation[4] * ry + rotation[5],
-                    rotation[6] * rx + rotation[7] * ry + rotation[8],
-                )
-                out[3 * i] = r * share * intensity
-                out[3 * i + 1] = g * share * intensity
-                out[3 * i + 2] = b * share * intensity
+            a, b = between[0, ix(x)], between[1, ix(x)]
+            p, q, r, s = (_1 - a) * (_1 - b), a * (_1 - b), (_1 - a) * b, a * b
+            j, k, m, n = texels[0, ix(x)], texels[1, ix(x)], texels[2, ix(x)], texels[3, ix(x)]
+            for c in range(3):
+                color = image[ix(j + c)] * p + image[ix(k + c)] * q + image[ix(m + c)] * r + image[ix(n + c)] * s
+                out[ix(3 * i + c)] = color * share * intensity
+
+
+@fast
+def _look_around(
+    y: int, first: int, end: int, camera: Any, rotation: Any, h: int, w: int, between: Any, texels: Any
+) -> None:  # fmt: skip
+    """Where pixels ``first`` to ``end`` of row ``y`` look in an equirectangular map (h, w, 3).
+
+    Fills ``between`` (2, width) with the place between texels, ``texels`` (4, width) with where the upper and the lower
+    pair of them are in the flat map.
+    """
+    ry = np.float32((y - camera[3]) / camera[1])
+    for x in range(first, end):
+        rx = np.float32((x - camera[2] - camera[4] * ry) / camera[0])
+        dx = rotation[0] * rx + rotation[1] * ry + rotation[2]
+        dy = rotation[3] * rx + rotation[4] * ry + rotation[5]
+        dz = rotation[6] * rx + rotation[7] * ry + rotation[8]
+        u = (_HALF - atan2(dy, dx) * np.float32(0.5 / np.pi)) * np.float32(w) - _HALF
+        v = atan2(np.sqrt(dx * dx + dy * dy), dz) * np.float32(1 / np.pi) * np.float32(h) - _HALF
+        fu, fv = np.floor(u), np.floor(v)
+        between[0, ix(x)] = u - fu
+        between[1, ix(x)] = v - fv
+        left, top = np.int32(fu), np.int32(fv)
+        left = left + np.int32(w) if left < 0 else left
+        right = left + np.int32(1) if left < w - 1 else np.int32(0)
+        upper = min(max(top, np.int32(0)), np.int32(h - 1)) * np.int32(w)
+        lower = min(max(top + np.int32(1), np.int32(0)), np.int32(h - 1)) * np.int32(w)
+        texels[0, ix(x)], texels[1, ix(x)] = np.int32(3) * (upper + left), np.int32(3) * (upper + right)
+        texels[2, ix(x)], texels[3, ix(x)] = np.int32(3) * (lower + left), np.int32(3) * (lower + right)

@@ -40,10 +40,10 @@ def shade_image(
     photo = environment.background
     if photo is not None and photo.shape != (height, width, 3):
         raise RenderError(f"the background is {photo.shape}, but the image is {(height, width, 3)}; resize it")
+    image = filtered.radiance if photo is None else np.ascontiguousarray(photo, np.float32)
     fill_background(
-        seen.background, width, height, tables.camera, rotation, filtered.radiance, intensity,
-        (filtered.radiance if photo is None else np.array(photo, np.float32, order="C")).reshape(-1),
-        photo is not None, out,
+        seen.background, width, height, tables.camera, rotation, image.reshape(-1), photo is not None,
+        *filtered.radiance.shape[:2], intensity, out,
     )  # fmt: skip
     share = _look_up_shadows(tables, seen, lights, maps, values, coarse, width, height, scratch)
     shade(

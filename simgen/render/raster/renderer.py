@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simgen.assets.asset import Material, Mesh, Texture
 from simgen.errors import RenderError, near_match
 from simgen.render.base import PASSES, Buffers, Camera, Drawable, Environment, Neighbour, Snapshot
-from simgen.render.raster import fragments, labels, layout
+from simgen.render.raster import fragments, labels
 from simgen.render.raster.antialias import sample_pattern
 from simgen.render.raster.environment import Environments
 from simgen.render.raster.fragments import Fragments, Placed
@@ -23,8 +23,8 @@ from simgen.render.raster.scene import Residents
 from simgen.render.raster.scratch import Scratch
 from simgen.render.raster.shading import shade
 from simgen.render.raster.shadow_scene import ShadowMaps
-from simgen.render.raster.simd import WIDTH
-from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
+from simgen.render.raster.silhouettes import draw_silhouettes
+from simgen.render.silhouette import Silhouette
 from simgen.scene.record import LightRecord
 
 _CHANNELS = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
@@ -129,26 +129,8 @@ class RasterRenderer:
         Each object's own triangles are drawn alone, on the part of a canvas three times the image that they can reach,
         with the transform, clipping and coverage rule of the visibility buffer: what is visible is a subset.
         """
-        width, height = snapshot.camera.width, snapshot.camera.height
         placed = fragments.place(snapshot, self._residents, self._scratch)
-        ids = placed.tables.draws[:, layout.INSTANCE]
-        out = []
-        for instance in range(1, int(ids.max(initial=0)) + 1):
-            chosen = np.flatnonzero((ids == instance) & (placed.places[:, layout.HIDDEN] == 0)).astype(np.int32)
-            box = placed.places[chosen, layout.BOX : layout.BOX + 4]
-            x0 = int(np.clip(np.floor(box[:, 0].min(initial=np.inf)), -width, 2 * width))
-            x1 = int(np.clip(np.ceil(box[:, 1].max(initial=-np.inf)), -width - 1, 2 * width - 1))
-            y0 = int(np.clip(np.floor(box[:, 2].min(initial=np.inf)), -height, 2 * height))
-            y1 = int(np.clip(np.ceil(box[:, 3].max(initial=-np.inf)), -height - 1, 2 * height - 1))
-            if x1 < x0 or y1 < y0:
-                out.append(empty_silhouette(instance))
-                continue
-            w, h = x1 - x0 + 1, y1 - y0 + 1
-            keys = self._scratch.get("canvas", np.uint64, w * h + WIDTH)
-            fragments.draw(placed, self._residents, keys, _CENTRE, (x0, y0, w, h), chosen)
-            covered = (keys[: w * h] & np.uint64(0xFFFFFFFF)).reshape(h, w) != 0
-            out.append(silhouette_of(instance, covered, x0, y0, width, height))
-        return out
+        return draw_silhouettes(placed, snapshot.camera.width, snapshot.camera.height, self._residents, self._scratch)
 
 
 def _write_labels(snapshot: Snapshot, placed: Placed, seen: Fragments, out: dict[str, NDArray[Any]]) -> None:

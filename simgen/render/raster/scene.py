@@ -78,8 +78,8 @@ def is_closed(mesh: Mesh) -> bool:
     faces = mesh.faces
     if len(faces) < 4 or not np.isfinite(mesh.vertices).all():
         return False
-    position, index = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    f = index.reshape(-1)[faces].astype(np.int64)
+    position, index = _positions(mesh.vertices)
+    f = index[faces]
     f = f[(f[:, 0] != f[:, 1]) & (f[:, 1] != f[:, 2]) & (f[:, 2] != f[:, 0])]
     count = len(position)
     edges = np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]])
@@ -92,6 +92,17 @@ def is_closed(mesh: Mesh) -> bool:
     a, b, c = (position[f[:, k]].astype(np.float64) - position.mean(0) for k in range(3))
     volume = np.bincount(part, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
     return bool((volume[np.unique(part)] > 0).all())
+
+
+def _positions(vertices: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The positions (P, 3) of vertices, each once, and the number of that of each vertex."""
+    order = np.lexsort(vertices.T[::-1])
+    ordered = vertices[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    index = np.empty(len(order), np.int64)
+    index[order] = np.cumsum(first) - 1
+    return ordered[first], index
 
 
 def is_convex(mesh: Mesh) -> bool:

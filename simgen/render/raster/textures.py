@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simgen.render.raster.jit import fast, strict
+from simgen.render.raster.jit import fast, ix, strict, strict_part
 from simgen.render.raster.layout import LEVEL, LEVELS, MAX_LEVELS, TEXTURE_INTS
 
 _SRGB = np.where(
@@ -22,6 +22,7 @@ _SRGB = np.where(
 ).astype(np.float32)
 """Linear light of an 8-bit sRGB value (IEC 61966-2-1)."""
 _LINEAR = (np.arange(256) / 255).astype(np.float32)
+_RED_MOST, _GREEN_MOST, _BLUE_MOST = np.float32(2047.0), np.float32(2047.0), np.float32(1023.0)
 
 
 def level_sizes(width: int, height: int) -> list[tuple[int, int]]:
@@ -36,6 +37,16 @@ def level_sizes(width: int, height: int) -> list[tuple[int, int]]:
 @strict
 def _reduce(source: Any, w: int, h: int, target: Any, tw: int, th: int) -> None:
     """Average (h, w, 4) down to (th, tw, 4); the colours are premultiplied by the last channel, their weight."""
+    if w == 2 * tw and h == 2 * th:
+        # Most sizes are even all the way down: the same sums, with nothing to find out per texel.
+        quarter = np.float32(0.25)
+        for y in range(th):
+            for x in range(tw):
+                for c in range(4):
+                    p, q = source[ix(2 * y), ix(2 * x), ix(c)], source[ix(2 * y), ix(2 * x + 1), ix(c)]
+                    r, s = source[ix(2 * y + 1), ix(2 * x), ix(c)], source[ix(2 * y + 1), ix(2 * x + 1), ix(c)]
+                    target[ix(y), ix(x), ix(c)] = (p + q + r + s) * quarter
+        return
     for y in range(th):
         y0, y1 = y * h // th, (y + 1) * h // th
         for x in range(tw):
@@ -79,19 +90,47 @@ def _fill_holes(level: Any, w: int, h: int, coarser: Any, cw: int, ch: int) -> N
                 level[y, x, 3] = np.float32(1e-6)
 
 
+@strict_part
+def _code(value: Any, most: Any) -> Any:
+    """The root of a colour in [0, 1] as a whole number up to ``most``."""
+    # Signed integers of 32 bits are what vector units convert at full speed.
+    return np.uint32(np.int32(np.sqrt(min(value, np.float32(1.0))) * most + np.float32(0.5)))
+
+
 @strict
 def _encode_color(level: Any, w: int, h: int, out: Any, start: int) -> None:
+    """Pack a level (flat) into ``out`` from ``start`` on, inside of its border."""
     row = w + 2
     for y in range(h):
+        first, source = start + (y + 1) * row + 1, 4 * y * w
         for x in range(w):
-            weight = max(level[y, x, 3], np.float32(1e-6))
-            r = np.sqrt(min(level[y, x, 0] / weight, np.float32(1.0)))
-            g = np.sqrt(min(level[y, x, 1] / weight, np.float32(1.0)))
-            b = np.sqrt(min(level[y, x, 2] / weight, np.float32(1.0)))
-            R = np.uint32(r * np.float32(2047.0) + np.float32(0.5))
-            G = np.uint32(g * np.float32(2047.0) + np.float32(0.5))
-            B = np.uint32(b * np.float32(1023.0) + np.float32(0.5))
-            out[start + (y + 1) * row + x + 1] = np.uint32((R << np.uint32(21)) | (G << np.uint32(10)) | B)
+            weight = max(level[ix(source + 4 * x + 3)], np.float32(1e-6))
+            R = _code(level[ix(source + 4 * x)] / weight, _RED_MOST)
+            G = _code(level[ix(source + 4 * x + 1)] / weight, _GREEN_MOST)
+            B = _code(level[ix(source + 4 * x + 2)] / weight, _BLUE_MOST)
+            out[ix(first + x)] = np.uint32((R << np.uint32(21)) | (G << np.uint32(10)) | B)
+
+
+@strict
+def _encode_pixels(pixels: Any, curve: Any, out: Any) -> None:
+    """Pack the full size of a map whose texels all have the weight 1 into ``out``, inside of its border."""
+    codes = np.empty((3, 256), np.uint32)
+    for k in range(256):
+        codes[0, k] = _code(curve[k], _RED_MOST) << np.uint32(21)
+        codes[1, k] = _code(curve[k], _GREEN_MOST) << np.uint32(10)
+        codes[2, k] = _code(curve[k], _BLUE_MOST)
+    h, w = pixels.shape[0], pixels.shape[1]
+    for y in range(h):
+        first = (y + 1) * (w + 2) + 1
+        for x in range(w):
+            r, g, b = pixels[ix(y), ix(x), ix(0)], pixels[ix(y), ix(x), ix(1)], pixels[ix(y), ix(x), ix(2)]
+            out[ix(first + x)] = codes[ix(0), ix(r)] | codes[ix(1), ix(g)] | codes[ix(2), ix(b)]
+
+
+@strict
+def _add_border(w: int, h: int, out: Any, start: int) -> None:
+    """Repeat a level around itself."""
+    row = w + 2
     for y in range(1, h + 1):
         out[start + y * row] = out[start + y * row + w]
         out[start + y * row + w + 1] = out[start + y * row + 1]
@@ -106,11 +145,12 @@ def pack_color(pixels: NDArray[np.uint8], srgb: bool, weighted: bool) -> NDArray
     ``weighted``: transparent texels do not colour others.
     """
     pixels = np.array(pixels, np.uint8, order="C")
+    curve = _SRGB if srgb else _LINEAR
     h, w = pixels.shape[:2]
     sizes = level_sizes(w, h)
     weighted = weighted and pixels.shape[2] == 4
     levels = [np.empty((lh, lw, 4), np.float32) for lw, lh in sizes]
-    _unpack(pixels, _SRGB if srgb else _LINEAR, weighted, levels[0])
+    _unpack(pixels, curve, weighted, levels[0])
     for k in range(1, len(sizes)):
         _reduce(levels[k - 1], *sizes[k - 1], levels[k], *sizes[k])
     if weighted:
@@ -118,8 +158,12 @@ def pack_color(pixels: NDArray[np.uint8], srgb: bool, weighted: bool) -> NDArray
             _fill_holes(levels[k], *sizes[k], levels[k + 1], *sizes[k + 1])
     out = np.empty(sum((lw + 2) * (lh + 2) for lw, lh in sizes), np.uint32)
     start = 0
-    for level, (lw, lh) in zip(levels, sizes, strict=True):
-        _encode_color(level, lw, lh, out, start)
+    for k, (level, (lw, lh)) in enumerate(zip(levels, sizes, strict=True)):
+        if k == 0 and not weighted:
+            _encode_pixels(pixels, curve, out)
+        else:
+            _encode_color(level.reshape(-1), lw, lh, out, start)
+        _add_border(lw, lh, out, start)
         start += (lw + 2) * (lh + 2)
     return out
 
