@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from simgen.errors import ConfigError, RenderError
 from simgen.scene.record import SensorRecord
+from simgen.sensors import pointwise
 from simgen.sensors.color import sense
 from simgen.sensors.develop import develop, encode_curve, jpeg
 from simgen.sensors.optics import downsample, lens_planes
@@ -93,6 +94,53 @@ EVERYTHING = SensorRecord(
     sharpen=0.7,
     jpeg_quality=85,
 )
+
+
+POINTWISE = {
+    "ideal": {},
+    "noisy": {"full_well": 3000.0, "read_noise": 5.0, "noise_seed": (1 << 40) + 7, "gain": 2.0},
+    "fixed pattern": {"full_well": 9000.0, "prnu": 0.02, "dsnu": 9.0, "fixed_pattern_seed": 5, "noise_seed": 3},
+    "few levels": {"adc_bits": 6},
+    "curve": {"tone_curve": "gamma", "gamma": 1.8, "contrast": 1.2, "full_well": 500.0},
+}
+
+
+@pytest.mark.parametrize("fields", POINTWISE.values(), ids=POINTWISE.keys())
+def test_one_pass_gives_the_bits_of_the_stages(fields: dict[str, object]) -> None:
+    image = 1.5 * scene()
+    image[3, 5], image[4, 6, 1], image[5, 7, 2], image[6, 8, 0] = np.nan, np.inf, -1.0, 1e-30
+    gains = np.array([1.1, 1.0, 0.7], np.float32)
+    sensor = SensorRecord(**fields)  # type: ignore[arg-type]
+    assert pointwise.applies_to(sensor)
+    stages = develop(read_out(lens_planes(image, gains, sensor), sensor), sensor)
+    np.testing.assert_array_equal(pointwise.take(image, gains, sensor), stages)
+    np.testing.assert_array_equal(
+        pointwise.take(image[:, ::-1], gains, replace(sensor, full_well=0.0, prnu=0.0)),
+        pointwise.take(image, gains, replace(sensor, full_well=0.0, prnu=0.0))[:, ::-1],
+    )
+
+
+@pytest.mark.parametrize(
+    "mixing",
+    [
+        {"bayer": "rggb"},
+        {"channel_response": (0.5, 1.0, 0.7)},
+        {"saturation": 0.5},
+        {"sharpen": 1.0},
+        {"blur": 1.0},
+        {"vignetting": (-0.3, 0.0, 0.0)},
+        {"field_angle": 0.6},
+        {"chromatic_aberration": (0.003, -0.003)},
+        {"bloom": 0.1},
+        {"veiling_glare": 0.1},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_what_mixes_pixels_or_channels_goes_through_the_stages(mixing: dict[str, object]) -> None:
+    """That they are left out in one pass shows where they are at work."""
+    sensor = SensorRecord(full_well=4000.0, noise_seed=2, **mixing)  # type: ignore[arg-type]
+    assert not pointwise.applies_to(sensor)
+    assert (sense(scene(), sensor) != pointwise.take(scene(), ONES, sensor)).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (7, 2), (33, 41)])

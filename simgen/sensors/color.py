@@ -1,7 +1,8 @@
 """The colour sensor: from linear radiance to 8-bit colour.
 
 ``sense`` is the chain: metering and exposure, lens (optics.py), photo-sites and read-out (raw.py), development
-(develop.py). Effects that a record leaves neutral are not computed. Noise comes from a counter-based generator
+(develop.py). Effects that a record leaves neutral are not computed, and where none is left that mixes pixels or
+channels, all is done in one pass (pointwise.py). Noise comes from a counter-based generator
 (noise.py), so it is the same however the image is computed.
 """
 
@@ -14,6 +15,7 @@ from simgen.errors import ConfigError
 from simgen.scene.record import SensorRecord
 from simgen.sensors.develop import develop, jpeg
 from simgen.sensors.optics import lens_planes
+from simgen.sensors.pointwise import applies_to, take
 from simgen.sensors.raw import read_out
 from simgen.sensors.whitebalance import balance_gains
 
@@ -26,17 +28,17 @@ def sense(radiance: NDArray[np.float32], sensor: SensorRecord) -> NDArray[np.uin
     Raises ConfigError when a parameter is outside its physical range.
     """
     check(sensor)
-    light = lens_planes(radiance, _gains(radiance, sensor), sensor)
-    out = develop(read_out(light, sensor), sensor)
+    gains = _gains(radiance, sensor)
+    if applies_to(sensor):
+        out = take(radiance, gains, sensor)
+    else:
+        out = develop(read_out(lens_planes(radiance, gains, sensor), sensor), sensor)
     return jpeg(out, sensor.jpeg_quality) if sensor.jpeg_quality else out
 
 
 def meter(radiance: NDArray[np.float32]) -> float:
     """The log-average luminance of an image (H, W, 3) (Reinhard et al. 2002, eq. 1), every fourth pixel each way."""
-    luminance = radiance[::4, ::4].reshape(-1, 3) @ _LUMINANCE
-    # fmax and fmin pass over NaN: one broken pixel must not black out the image.
-    luminance = np.fmin(np.fmax(luminance, np.float32(1e-4)), np.float32(65504))
-    return float(np.exp(np.mean(np.log(luminance, dtype=np.float64))))
+    return _log_average(_luminance(radiance))
 
 
 def highlight_gain(radiance: NDArray[np.float32], max_clipped: float) -> float:
@@ -44,10 +46,23 @@ def highlight_gain(radiance: NDArray[np.float32], max_clipped: float) -> float:
 
     Infinite for a share of 1. Every fourth pixel each way counts, by its luminance.
     """
+    return _gain_to_white(_luminance(radiance), max_clipped)
+
+
+def _luminance(radiance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The luminances (n,) of every fourth pixel each way."""
+    luminance = radiance[::4, ::4].reshape(-1, 3) @ _LUMINANCE
+    # fmax and fmin pass over NaN: one broken pixel must not black out the image.
+    return np.fmin(np.fmax(luminance, np.float32(1e-4)), np.float32(65504))
+
+
+def _log_average(luminance: NDArray[np.float32]) -> float:
+    return float(np.exp(np.mean(np.log(luminance, dtype=np.float64))))
+
+
+def _gain_to_white(luminance: NDArray[np.float32], max_clipped: float) -> float:
     if max_clipped >= 1:
         return np.inf
-    luminance = radiance[::4, ::4].reshape(-1, 3) @ _LUMINANCE
-    luminance = np.fmin(np.fmax(luminance, np.float32(1e-4)), np.float32(65504))
     rank = len(luminance) - 1 - int(max_clipped * len(luminance))
     return 1 / float(np.partition(luminance, rank)[rank])
 
@@ -87,7 +102,8 @@ def check(sensor: SensorRecord) -> None:
 def _gains(radiance: NDArray[np.float32], sensor: SensorRecord) -> NDArray[np.float32]:
     gain = 2.0**sensor.exposure
     if sensor.auto_exposure > 0:
-        gain *= min(sensor.auto_exposure / meter(radiance), highlight_gain(radiance, sensor.max_clipped))
+        luminance = _luminance(radiance)
+        gain *= min(sensor.auto_exposure / _log_average(luminance), _gain_to_white(luminance, sensor.max_clipped))
     gains = np.asarray(sensor.white_balance, np.float32) * np.float32(gain)
     if sensor.color_temperature or sensor.tint:
         gains = gains * balance_gains(sensor.color_temperature, sensor.tint).astype(np.float32)

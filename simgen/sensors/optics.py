@@ -60,6 +60,12 @@ def lens_planes(radiance: NDArray[np.float32], gains: NDArray[np.float32], senso
     return planes
 
 
+def is_neutral(sensor: SensorRecord) -> bool:
+    """Whether the lens of ``sensor`` changes nothing."""
+    lens = (*sensor.chromatic_aberration, sensor.field_angle, *sensor.vignetting, sensor.blur)
+    return not (any(lens) or sensor.bloom or sensor.veiling_glare)
+
+
 def glare(planes: Planes, bloom: float, radius: float, veiling: float) -> None:
     """Scatter ``bloom`` of the light of planes (C, H, W) into a halo and ``veiling`` of it evenly, in place.
 
@@ -98,13 +104,14 @@ def _split(radiance: NDArray[np.float32], gains: NDArray[np.float32], out: Plane
     red, green, blue = gains[0], gains[1], gains[2]
     for y in range(height):
         for x in range(width):
-            out[0, y, x] = _finite(radiance[y, x, 0] * red)
-            out[1, y, x] = _finite(radiance[y, x, 1] * green)
-            out[2, y, x] = _finite(radiance[y, x, 2] * blue)
+            out[0, y, x] = finite(radiance[y, x, 0] * red)
+            out[1, y, x] = finite(radiance[y, x, 1] * green)
+            out[2, y, x] = finite(radiance[y, x, 2] * blue)
 
 
 @njit(cache=True, inline="always")
-def _finite(v: np.float32) -> np.float32:
+def finite(v: np.float32) -> np.float32:
+    """``v`` between 0 and the brightest radiance; NaN counts as 0."""
     v = v if v > np.float32(0) else np.float32(0)
     return v if v < _BRIGHTEST else _BRIGHTEST
 

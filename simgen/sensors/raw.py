@@ -17,6 +17,13 @@ from simgen.sensors.noise import normal_table, site_hash, split_seed
 
 Planes = NDArray[np.float32]
 
+Noise = tuple[np.float32, np.float32, np.float32, np.float32, np.float32]
+"""Shot noise (variance per signal), variance of the read noise, PRNU, DSNU and levels of the converter, 0: any."""
+Seeds = tuple[np.uint32, np.uint32, np.uint32, np.uint32]
+"""The low and high half of the seed of a frame's noise, and those of the fixed pattern's."""
+Tables = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Normal deviates for the noise of a frame and for the fixed pattern."""
+
 _FAST = {"reassoc", "arcp", "nsz"}
 _FIXED_PATTERN = 1  # the purpose that keeps a camera's pattern apart from the noise of a frame of equal seed
 
@@ -47,31 +54,39 @@ def site_noise(sensor: SensorRecord) -> SiteNoise:
 
 def read_out(light: Planes, sensor: SensorRecord) -> Planes:
     """Linear colour (3, H, W) float32 as read from a sensor under ``light`` (3, H, W), which is overwritten."""
-    ideal = sensor.bayer == "none" and not (sensor.full_well or sensor.prnu or sensor.adc_bits)
-    if ideal and all(r == 1 for r in sensor.channel_response):
+    if sensor.bayer == "none" and is_ideal(sensor) and all(r == 1 for r in sensor.channel_response):
         return light
     _, height, width = light.shape
-    noise = site_noise(sensor)
     response = np.asarray(sensor.channel_response, np.float32)
-    levels = np.float32(2**sensor.adc_bits - 1 if sensor.adc_bits else 0)
-    low, high = split_seed(sensor.noise_seed)
-    fixed_low, fixed_high = split_seed(sensor.fixed_pattern_seed, _FIXED_PATTERN)
-    parameters = (noise.shot, noise.read * noise.read, noise.prnu, noise.dsnu, levels)
-    # The pattern's two deviates a site come from a table that fits the first-level cache.
-    tables = (normal_table(), normal_table(12))
+    noise, seeds, tables = site_parameters(sensor)
     if sensor.bayer == "none":
         for c in range(3):
-            _expose(light[c], 0, response[c], *parameters, c, 3, low, high, fixed_low, fixed_high, *tables)
+            _expose(light[c], 0, response[c], noise, c, 3, seeds, tables)
             if response[c] != 1:
                 light[c] /= response[c]
         return light
     column, row = _RED[sensor.bayer]
     raw = np.empty((height + 4, width + 4), np.float32)
     _mosaic(light, response, row, column, raw)
-    _expose(raw, 2, np.float32(1), *parameters, 0, 1, low, high, fixed_low, fixed_high, *tables)
+    _expose(raw, 2, np.float32(1), noise, 0, 1, seeds, tables)
     _pad(raw)
     (_malvar if sensor.demosaic == "malvar" else _bilinear)(raw, row, column, (1 / response).astype(np.float32), light)
     return light
+
+
+def is_ideal(sensor: SensorRecord) -> bool:
+    """Whether the photo-sites of ``sensor`` change nothing."""
+    return not (sensor.full_well or sensor.prnu or sensor.adc_bits)
+
+
+def site_parameters(sensor: SensorRecord) -> tuple[Noise, Seeds, Tables]:
+    """What ``expose_row`` takes for the sites of ``sensor``."""
+    noise = site_noise(sensor)
+    levels = np.float32(2**sensor.adc_bits - 1 if sensor.adc_bits else 0)
+    seeds = (*split_seed(sensor.noise_seed), *split_seed(sensor.fixed_pattern_seed, _FIXED_PATTERN))
+    # The pattern's two deviates a site come from a table that fits the first-level cache.
+    tables = (normal_table(), normal_table(12))
+    return (noise.shot, noise.read * noise.read, noise.prnu, noise.dsnu, levels), seeds, tables
 
 
 @njit(cache=True, fastmath=_FAST, error_model="numpy")
@@ -95,63 +110,72 @@ def _expose(
     plane: Planes,
     border: int,
     response: np.float32,
-    shot: np.float32,
-    variance_read: np.float32,
-    prnu: np.float32,
-    dsnu: np.float32,
-    levels: np.float32,
+    noise: Noise,
     site0: int,
     stride: int,
-    low: np.uint32,
-    high: np.uint32,
-    fixed_low: np.uint32,
-    fixed_high: np.uint32,
-    normals: NDArray[np.float32],
-    coarse_normals: NDArray[np.float32],
+    seeds: Seeds,
+    tables: Tables,
 ) -> None:
-    """Noise, saturation and quantization of the sites of a plane within its ``border``, in place.
-
-    Site (y, x) has the counter ``site0 + stride * (y W + x)``. Values stay negative where noise makes them so: sensors
-    have a pedestal that is subtracted after read-out.
-    """
+    """``expose_row`` for a plane within its ``border``; site (y, x) has the counter ``site0 + stride * (y W + x)``."""
     height, width = plane.shape[0] - 2 * border, plane.shape[1] - 2 * border
-    zero, one, four, half = np.float32(0), np.float32(1), np.float32(4), np.float32(0.5)
-    fixed = prnu > zero or dsnu > zero
-    temporal = shot > zero or variance_read > zero
-    step = one / levels if levels > zero else zero
-    row = np.empty(width, np.float32)
-    bits = np.empty(width, np.uint32)
-    deviate, other = np.empty(width, np.float32), np.empty(width, np.float32)
-    # Hashing, looking up and arithmetic are loops of their own, because look-ups keep a loop from being vectorized.
+    bits, deviates = np.empty(width, np.uint32), np.empty((2, width), np.float32)
     for y in range(height):
-        start = site0 + stride * y * width
+        row = plane[y + border, border : border + width]
         for x in range(width):
-            v = plane[y + border, x + border] * response
-            v = v if v > zero else zero
-            row[x] = v if v < four else four
-        if fixed:
-            for x in range(width):
-                bits[x] = site_hash(np.uint32(start + stride * x), fixed_low, fixed_high)
-            for x in range(width):
-                deviate[x] = coarse_normals[bits[x] >> np.uint32(20)]
-                other[x] = coarse_normals[bits[x] & np.uint32(0xFFF)]
-            for x in range(width):
-                row[x] = row[x] * (one + prnu * deviate[x]) + dsnu * other[x]
-        if temporal:
-            for x in range(width):
-                bits[x] = site_hash(np.uint32(start + stride * x), low, high)
-            for x in range(width):
-                deviate[x] = normals[bits[x] >> np.uint32(16)]
-            for x in range(width):
-                v = row[x]
-                signal = v if v > zero else zero
-                row[x] = v + deviate[x] * np.sqrt(signal * shot + variance_read)
-        if levels > zero:
-            for x in range(width):
-                row[x] = np.floor(row[x] * levels + half) * step
-        for x in range(width):
-            v = row[x]
-            plane[y + border, x + border] = v if v < one else one
+            row[x] *= response
+        expose_row(row, noise, np.uint32(site0 + stride * y * width), np.uint32(stride), seeds, tables, bits, deviates)
+
+
+@njit(cache=True, fastmath=_FAST, error_model="numpy")
+def expose_row(
+    row: NDArray[np.float32],
+    noise: Noise,
+    first: np.uint32,
+    stride: np.uint32,
+    seeds: Seeds,
+    tables: Tables,
+    bits: NDArray[np.uint32],
+    deviates: NDArray[np.float32],
+) -> None:
+    """Noise, saturation and quantization of the photo-sites ``row`` (n,), in place.
+
+    Site k has the counter ``first + stride * k``. Values stay negative where noise makes them so: sensors have a
+    pedestal that is subtracted after read-out. ``noise``, ``seeds`` and ``tables`` are those of ``site_parameters``;
+    ``bits`` (n,) and ``deviates`` (2, n) are room to work in.
+    """
+    shot, variance_read, prnu, dsnu, levels = noise
+    low, high, fixed_low, fixed_high = seeds
+    normals, coarse_normals = tables
+    zero, one, four, half = np.float32(0), np.float32(1), np.float32(4), np.float32(0.5)
+    # Hashing, looking up and arithmetic are loops of their own, because look-ups keep a loop from being vectorized.
+    for k in range(row.size):
+        v = row[k]
+        v = v if v > zero else zero
+        row[k] = v if v < four else four
+    if prnu > zero or dsnu > zero:
+        for k in range(row.size):
+            bits[k] = site_hash(np.uint32(first + stride * np.uint32(k)), fixed_low, fixed_high)
+        for k in range(row.size):
+            deviates[0, k] = coarse_normals[bits[k] >> np.uint32(20)]
+            deviates[1, k] = coarse_normals[bits[k] & np.uint32(0xFFF)]
+        for k in range(row.size):
+            row[k] = row[k] * (one + prnu * deviates[0, k]) + dsnu * deviates[1, k]
+    if shot > zero or variance_read > zero:
+        for k in range(row.size):
+            bits[k] = site_hash(np.uint32(first + stride * np.uint32(k)), low, high)
+        for k in range(row.size):
+            deviates[0, k] = normals[bits[k] >> np.uint32(16)]
+        for k in range(row.size):
+            v = row[k]
+            signal = v if v > zero else zero
+            row[k] = v + deviates[0, k] * np.sqrt(signal * shot + variance_read)
+    if levels > zero:
+        step = one / levels
+        for k in range(row.size):
+            row[k] = np.floor(row[k] * levels + half) * step
+    for k in range(row.size):
+        v = row[k]
+        row[k] = v if v < one else one
 
 
 @njit(cache=True)
