@@ -9,12 +9,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from simgen.assets.asset import Asset
+from simgen.geometry import inverse
 from simgen.labels.category import category
 from simgen.labels.frame import ObjectTable
 from simgen.labels.rle import encode
 from simgen.render.base import Camera
 from simgen.render.silhouette import Silhouette
-from simgen.render.snapshot import cam_from_obj, instance_ids
+from simgen.render.snapshot import instance_ids
 from simgen.scene.record import SceneRecord
 from simgen.scene.state import SceneState
 
@@ -56,6 +57,9 @@ def label(
             mask, x, y = whole, 0, 0
         masks.append(encode(mask, x, y, height, width))
     poses = [_pose(state, b) for b in bodies]
+    T_cam_world = inverse(camera.T_world_cam)
+    bounds = np.array([assets[b].bounds for b in bodies]).reshape(k, 2, 3)
+    scale = np.array([record.bodies[b].scale for b in bodies]).reshape(k, 3)
     some = px_full > 0
     safe = np.maximum(px_full, 1)
     return ObjectTable(
@@ -65,11 +69,9 @@ def label(
             [categories[category(record.bodies[b], T)] for b, T in zip(bodies, poses, strict=True)], np.uint16
         ),
         asset=tuple(record.bodies[b].asset for b in bodies),
-        T_cam_obj=_stack([cam_from_obj(camera, T) for T in poses]),
+        T_cam_obj=_stack([T_cam_world @ T for T in poses]),
         T_world_obj=_stack(poses),
-        size=np.array([np.ptp(assets[b].bounds, axis=0) * record.bodies[b].scale for b in bodies], np.float32).reshape(
-            k, 3
-        ),
+        size=(np.ptp(bounds, axis=1) * scale).astype(np.float32),
         bbox_visib=bbox_visib,
         bbox_full=bbox_full,
         visib_fract=np.where(some, px_visib / safe, 0).astype(np.float32),
@@ -77,9 +79,7 @@ def label(
         px_visib=px_visib,
         px_full=px_full,
         mask_full=tuple(masks),
-        center=np.array([assets[b].bounds.mean(axis=0) * record.bodies[b].scale for b in bodies], np.float32).reshape(
-            k, 3
-        ),
+        center=(bounds.mean(axis=1) * scale).astype(np.float32),
     )
 
 
@@ -114,14 +114,19 @@ def _extents(
     pixels = np.zeros(count, np.int32)
     low = np.full((count, 2), 1 << 30, np.int32)
     high = np.full((count, 2), -1, np.int32)
-    for y in range(instance.shape[0]):
-        for x in range(instance.shape[1]):
-            i = np.int64(instance[y, x]) - 1
-            if i >= 0:
-                pixels[i] += 1
-                low[i, 0] = min(low[i, 0], x)
+    height, width = instance.shape
+    for y in range(height):
+        x = 0
+        while x < width:
+            value, start = instance[y, x], x
+            while x < width and instance[y, x] == value:
+                x += 1
+            if value > 0:
+                i = np.int64(value) - 1
+                pixels[i] += x - start
+                low[i, 0] = min(low[i, 0], start)
                 low[i, 1] = min(low[i, 1], y)
-                high[i, 0] = max(high[i, 0], x)
+                high[i, 0] = max(high[i, 0], x - 1)
                 high[i, 1] = max(high[i, 1], y)
     return pixels, low, high
 
