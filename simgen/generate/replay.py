@@ -19,8 +19,9 @@ from simgen.scene.state import Trace
 from simgen.shards.codec import decode_rgb, encode_rgb
 from simgen.shards.manifest import changed
 from simgen.shards.reader import Dataset
-from simgen.shards.schema import from_stored, to_stored
+from simgen.shards.schema import from_stored
 from simgen.shards.shard import shown_columns
+from simgen.shards.storing import to_stored
 
 
 @dataclass(frozen=True)

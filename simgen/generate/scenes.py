@@ -46,6 +46,7 @@ from simgen.scene.record import (
 from simgen.scene.state import BodyState, SceneState, Simulation
 from simgen.sensors.camera import at_resolution
 from simgen.sensors.remap import RemapCache
+from simgen.shards.storing import to_stored
 
 _log = logging.getLogger("simgen")
 
@@ -110,8 +111,9 @@ class SceneSource:
         occupied.warm_up()
         record, simulation = _box(self.config)
         library = Library()
-        for _ in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
-            pass
+        for frame in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
+            for name, image in frame.images.items():
+                to_stored(name, image)
 
     def close(self) -> None:
         """Free what the renderer and PyBullet hold."""
@@ -124,9 +126,9 @@ def _box(config: RenderConfig) -> tuple[SceneRecord, Simulation]:
     texture = MaterialRecord(TextureRecord(kind="checker", colors=((0.1, 0.1, 0.1), (0.9, 0.9, 0.9))))
     box = BodyRecord("box", "primitive/box", "object", "box", Pose(), "box", material=texture)
     camera = CameraRecord("main", 32, 24, 30.0, 30.0, 15.5, 11.5, Pose((0.0, 0.0, -2.0)))
-    # A noisy sensor: an ideal one skips steps.
+    # Noisy sensors, since ideal ones skip steps; one that mixes channels takes others than one that does not.
     sensor = SensorRecord(auto_exposure=0.18, full_well=5000.0, read_noise=4.0)
-    frames = [FrameRecord(0, time, camera, sensor) for time in (0.0, 0.1)]
+    frames = [FrameRecord(0, 0.0, camera, sensor), FrameRecord(0, 0.1, camera, replace(sensor, saturation=0.9))]
     frames += _looks(config, camera)
     sun = LightRecord("directional", direction=(0.6, 0.0, 0.8), size=0.01)
     record = SceneRecord(

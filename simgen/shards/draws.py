@@ -83,7 +83,7 @@ def encode(draws: Sequence[Any]) -> Column:
         if value is ABSENT:
             continue
         lengths[n] = len(value) if rank else 1
-        filled = _fill(value, MISSING[kind])
+        filled = _fill(value, MISSING[kind]) if null else value
         if rank == 0:
             values[n] = filled
         elif filled:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from simgen.errors import DatasetError
 
 TEMPORARY = ".tmp"
+
+_SYNC_FILE_RANGE_WRITE = 2
+"""Linux's fs.h: begin to write, wait for nothing."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -25,6 +31,15 @@ def checksum(path: Path) -> str:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
     return f"blake2b:{digest.hexdigest()}"
+
+
+def start_writing(descriptor: int) -> None:
+    """Have the system bring to the disk, in the background, what has been written to a file so far (Linux only).
+
+    ``commit`` then has little to wait for.
+    """
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)  # an error will show when the file is committed
 
 
 def commit(temporary: Path, final: Path) -> None:
@@ -65,6 +80,21 @@ def free_bytes(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
+
+
+def _found_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """The system call of that name, which Python's ``os`` does not have."""
+    if sys.platform != "linux":
+        return None
+    try:
+        function = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
+
+
+_sync_file_range = _found_sync_file_range()
 
 
 def _errno_of(message: str) -> int | None:

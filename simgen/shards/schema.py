@@ -51,20 +51,26 @@ SNORM_SCALE = 32767
 
 @dataclass(frozen=True)
 class Image:
-    """How a pass is stored: ``dtype`` on disk, ``units``, and whether it is a unit vector in SNORM16."""
+    """How a pass is stored: ``dtype`` on disk, ``units``, and whether it is a unit vector in SNORM16.
+
+    ``runs`` tells the compression that neighbouring pixels mostly are equal.
+    """
 
     dtype: str
     units: str
     snorm: bool = False
+    runs: bool = False
 
 
 IMAGES: dict[str, Image] = {
     "rgb": Image("uint8", "sRGB"),
     "depth": Image("float32", "m, along the optical axis; 0: no surface"),
     "depth_sensor": Image("uint16", "mm, along the optical axis, as measured by the depth sensor; 0: nothing measured"),
-    "instance": Image("uint16", "instance id; 0: background"),
-    "semantic": Image("uint16", "category id; 0: background"),
-    "normal": Image("int16", "unit vector in the camera frame times the attribute scale; 0: no surface", snorm=True),
+    "instance": Image("uint16", "instance id; 0: background", runs=True),
+    "semantic": Image("uint16", "category id; 0: background", runs=True),
+    "normal": Image(
+        "int16", "unit vector in the camera frame times the attribute scale; 0: no surface", snorm=True, runs=True
+    ),
     "object_coords": Image("float32", "m, in the object's frame; 0: no surface"),
     "flow_forward": Image("float32", "px (dx, dy) to the next time; 0: not defined"),
     "flow_backward": Image("float32", "px (dx, dy) to the previous time; 0: not defined"),
@@ -72,7 +78,7 @@ IMAGES: dict[str, Image] = {
     "flow_backward_valid": Image("uint8", "1: the point is in the image and not hidden at the previous time"),
     "scene_flow_forward": Image("float32", "m, to the next time, from camera frame to camera frame; 0: not defined"),
     "scene_flow_backward": Image("float32", "m, to the previous time, likewise"),
-    "part": Image("uint16", "part id; 0: no surface"),
+    "part": Image("uint16", "part id; 0: no surface", runs=True),
 }
 """The passes with a stored type of their own. Other passes are stored as they come, in the unit ``""``."""
 
@@ -104,19 +110,8 @@ KEYPOINTS: dict[str, str] = {
 """Units of the columns of the keypoints."""
 
 
-def to_stored(name: str, image: NDArray[Any]) -> NDArray[Any]:
-    """The array (H, W[, C]) that a shard holds for ``image`` of pass ``name``."""
-    layout = IMAGES.get(name)
-    if layout is None:
-        return np.ascontiguousarray(image)
-    if layout.snorm:
-        scaled = image * np.float32(SNORM_SCALE)
-        return np.rint(scaled, out=scaled).astype(np.int16)
-    return np.ascontiguousarray(image, dtype=layout.dtype)
-
-
 def from_stored(name: str, stored: NDArray[Any]) -> NDArray[Any]:
-    """What ``to_stored`` was given; unit vectors come back as float32 whose length is 1 to within 5e-5."""
+    """What ``storing.to_stored`` was given; unit vectors come back as float32 whose length is 1 to within 5e-5."""
     layout = IMAGES.get(name)
     if layout is not None and layout.snorm:
         return stored.astype(np.float32) * np.float32(1 / SNORM_SCALE)

@@ -1,8 +1,9 @@
-"""Small tables of HDF5 files: h5py's interface for all cases takes four times as long to create them as HDF5 does."""
+"""Small tables and single entries of HDF5 files: h5py's interface for all cases takes longer than HDF5 itself does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import h5py
@@ -34,8 +35,23 @@ def create_table(
     if values.size:
         data.write(h5s.ALL, h5s.ALL, values, memory)
     for key, value in (attributes or {}).items():
-        (stored, memory), single = _stored(np.array(value, object if isinstance(value, str) else None))
+        stored, memory, single = _attribute(value)
         h5a.create(data, key.encode(), stored, _ONE).write(single, memory)
+
+
+def write_entry(data: h5py.Dataset, n: int, values: NDArray[Any]) -> None:
+    """What ``data[n] = values`` does for C-contiguous ``values`` of the shape of an entry and the type of ``data``."""
+    entry = h5s.create_simple((1, *values.shape))
+    place = data.id.get_space()
+    place.select_hyperslab((n, *[0] * values.ndim), (1, *values.shape))
+    data.id.write(entry, place, values)
+
+
+@lru_cache(maxsize=256)
+def _attribute(value: str | bool) -> tuple[Any, Any, NDArray[Any]]:
+    """HDF5's types of ``value`` in the file and in memory, and the value as an array; most tables have the same few."""
+    (stored, memory), single = _stored(np.array(value, object if isinstance(value, str) else None))
+    return stored, memory, single
 
 
 def _stored(values: NDArray[Any]) -> tuple[tuple[Any, Any], NDArray[Any]]:

@@ -7,7 +7,7 @@ import dataclasses
 import errno
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from simgen.labels.frame import Frame
 from simgen.scene.record import SceneRecord, to_json
-from simgen.scene.state import Simulation, Trace
+from simgen.scene.state import Simulation
 from simgen.shards import codec, draws
-from simgen.shards.files import TEMPORARY, cannot_write, checksum, commit, free_bytes
-from simgen.shards.schema import IMAGES, KEYPOINTS, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, escape, to_stored
-from simgen.shards.tables import create_table
+from simgen.shards.files import TEMPORARY, cannot_write, checksum, commit, free_bytes, start_writing
+from simgen.shards.schema import IMAGES, KEYPOINTS, OBJECTS, SCHEMA, SNORM_SCALE, UNITS, escape
+from simgen.shards.storing import to_stored
+from simgen.shards.tables import create_table, write_entry
+from simgen.shards.traces import TraceTable
 
 _ROWS = 4096
 """Rows of a chunk of tables and traces."""
@@ -60,13 +62,12 @@ class Written:
 
 
 @dataclass(frozen=True)
-class _StoredTrace:
-    """The growing datasets of a trace; ``units`` of its columns, in order."""
+class _StoredImages:
+    """The dataset of a pass and the shape of an image in it; ``codec`` of image files, "" for arrays."""
 
-    scene: h5py.Dataset
-    time: h5py.Dataset
-    value: h5py.Dataset
-    units: dict[str, str] = field(default_factory=dict)
+    data: h5py.Dataset
+    shape: tuple[int, ...]
+    codec: str = ""
 
 
 class ShardWriter:
@@ -86,8 +87,8 @@ class ShardWriter:
         self._frames: list[Frame] = []
         self._scenes: list[tuple[SceneRecord, Simulation]] = []
         self._names: tuple[str, ...] = ()
-        self._images: dict[str, h5py.Dataset] = {}
-        self._traces: dict[str, _StoredTrace] = {}
+        self._images: dict[str, _StoredImages] = {}
+        self._traces: dict[str, TraceTable] = {}
         self._groups: dict[str, h5py.Group] = {}
         self._file: h5py.File | None = None
         with self._reporting():
@@ -117,7 +118,9 @@ class ShardWriter:
             # States are not stored: they are large, and the poses of labelled objects stand in the object table.
             self._scenes.append((record, dataclasses.replace(simulation, states=(), traces={}, track=())))
             for name, trace in simulation.traces.items():
-                self._append_trace(name, record.scene, trace)
+                if name not in self._traces:
+                    self._traces[name] = TraceTable(self._open, f"traces/{escape(name)}", self._options.compression)
+                self._traces[name].append(record.scene, trace)
 
     def add(self, frame: Frame) -> None:
         """Append a frame. Raises ValueError when its passes or image sizes are not those of the first one."""
@@ -135,6 +138,7 @@ class ShardWriter:
                 raise OSError(errno.ENOSPC, "No space left on device")
             for name, image in frame.images.items():
                 self._write_image(name, n, image)
+            start_writing(self._open.id.get_vfd_handle())
         self._frames.append(dataclasses.replace(frame, images={}))
 
     def finish(self) -> Written:
@@ -147,7 +151,8 @@ class ShardWriter:
             self._write_keypoints()
             self._write_draws()
             self._write_scenes()
-            self._write_trace_heads()
+            for trace in self._traces.values():
+                trace.finish()
             self._images.clear()
             self._traces.clear()
             self._groups.clear()
@@ -190,6 +195,7 @@ class ShardWriter:
             if name == "rgb" and self._options.rgb_codec != "raw":
                 data = self._open.create_dataset(f"images/{name}", (self._count,), h5py.vlen_dtype(np.uint8))
                 data.attrs.update(codec=self._options.rgb_codec, height=image.shape[0], width=image.shape[1])
+                self._images[name] = _StoredImages(data, image.shape, self._options.rgb_codec)
             else:
                 stored = to_stored(name, image)
                 data = self._open.create_dataset(
@@ -197,22 +203,22 @@ class ShardWriter:
                     (self._count, *stored.shape),
                     stored.dtype,
                     chunks=(1, *stored.shape),
-                    **codec.filters(self._options.compression, stored.itemsize),
+                    **codec.filters(self._options.compression, stored.itemsize, layout is not None and layout.runs),
                 )
+                self._images[name] = _StoredImages(data, stored.shape)
             data.attrs["units"] = layout.units if layout else ""
             if layout and layout.snorm:
                 data.attrs["scale"] = SNORM_SCALE
-            self._images[name] = data
 
     def _write_image(self, name: str, n: int, image: NDArray[Any]) -> None:
-        data = self._images[name]
-        if "codec" in data.attrs:
-            data[n] = codec.encode_rgb(image, self._options.rgb_codec, self._options.jpeg_quality)
+        images = self._images[name]
+        if images.codec:
+            images.data[n] = codec.encode_rgb(image, images.codec, self._options.jpeg_quality)
             return
         stored = to_stored(name, image)
-        if stored.shape != data.shape[1:]:
-            raise ValueError(f"pass {name} is {stored.shape}, its first frame was {data.shape[1:]}")
-        data[n] = stored
+        if stored.shape != images.shape:
+            raise ValueError(f"pass {name} is {stored.shape}, its first frame was {images.shape}")
+        write_entry(images.data, n, stored)
 
     def _write_frames(self) -> None:
         frames = self._frames
@@ -279,64 +285,23 @@ class ShardWriter:
         self._table("scenes/settle_time", settle, "s")
         self._strings("scenes/removed", [json.dumps(simulation.removed) for _, simulation in self._scenes])
 
-    def _append_trace(self, name: str, scene: int, trace: Trace) -> None:
-        """Append a scene's readings; columns that other scenes do not have are NaN there."""
-        if name not in self._traces:
-            self._traces[name] = self._create_trace(name)
-        stored = self._traces[name]
-        for column, unit in zip(trace.columns, trace.units, strict=True):
-            stored.units.setdefault(column, unit)
-        start, count = len(stored.time), len(trace.time)
-        stored.scene.resize(start + count, axis=0)
-        stored.time.resize(start + count, axis=0)
-        stored.value.resize((start + count, len(stored.units)))
-        if count == 0:
-            return
-        stored.scene[start:] = scene
-        stored.time[start:] = trace.time
-        value = np.full((count, len(stored.units)), np.nan)
-        columns = list(stored.units)
-        value[:, [columns.index(column) for column in trace.columns]] = trace.value
-        stored.value[start:] = value
-
-    def _create_trace(self, name: str) -> _StoredTrace:
-        def growing(part: str, shape: tuple[int, ...], dtype: type, fill: float | None = None) -> h5py.Dataset:
-            return self._open.create_dataset(
-                f"traces/{escape(name)}/{part}",
-                (0,) * len(shape),
-                dtype,
-                maxshape=(None,) * len(shape),
-                chunks=shape,
-                fillvalue=fill,
-                rdcc_nbytes=1 << 20,  # or each scene would compress the last chunk anew
-                **codec.filters(self._options.compression, 8),
-            )
-
-        return _StoredTrace(
-            growing("scene", (_ROWS,), np.int64),
-            growing("time", (_ROWS,), np.float64),
-            growing("value", (_ROWS // 4, 16), np.float64, np.nan),
-        )
-
-    def _write_trace_heads(self) -> None:
-        text = h5py.string_dtype()
-        for stored in self._traces.values():
-            stored.time.attrs["units"] = "s"
-            head = stored.time.parent.attrs
-            head["columns"] = np.array(list(stored.units), text)
-            head["units"] = np.array(list(stored.units.values()), text)
-
     def _table(self, name: str, values: NDArray[Any], units: str = "", **others: str | bool) -> None:
         attributes = {"units": units, **others} if units else others
+        folder, _, link = name.rpartition("/")
+        group = self._group(folder)
         if values.nbytes <= _SMALL or values.dtype == object:
-            folder, _, link = name.rpartition("/")
-            if folder not in self._groups:
-                self._groups[folder] = self._open.require_group(folder or "/")
-            create_table(self._groups[folder], link, values, attributes)
+            create_table(group, link, values, attributes)
             return
         options = codec.filters(self._options.compression, values.itemsize)
         options["chunks"] = (min(len(values), _ROWS if values.ndim > 1 else 1 << 16), *values.shape[1:])
-        self._open.create_dataset(name, data=values, **options).attrs.update(attributes)
+        group.create_dataset(link, data=values, **options).attrs.update(attributes)
+
+    def _group(self, folder: str) -> h5py.Group:
+        """The group ``folder`` of tables, made when it is asked for first."""
+        if folder not in self._groups:
+            parent, _, link = folder.rpartition("/")
+            self._groups[folder] = self._group(parent).create_group(link) if folder else self._open["/"]
+        return self._groups[folder]
 
     def _strings(self, name: str, values: Sequence[str]) -> None:
         self._table(name, np.array(values, object))
