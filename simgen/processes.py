@@ -81,7 +81,7 @@ def worker_context(source: str = SCENES) -> Any:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["simgen.generate.worker", source])
+    context.set_forkserver_preload(["simgen.generate.worker", source, "simgen.generate.preload"])
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))  # libraries read them when they are loaded: one core a worker
     # The server inherits the mask; Ctrl-C, which a terminal sends to it as well, is for this process alone.

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from simgen.errors import SimgenError
-from simgen.generate.messages import Assignment, Failed, FrameDone, ShardDone
+from simgen.generate.messages import Assignment, Failed, FramesDone, ShardDone
 from simgen.generate.source import OpenSource
 from simgen.processes import nameless_main, worker_context
 from simgen.shards.files import TEMPORARY
@@ -91,8 +91,8 @@ class Executor:
         except (EOFError, OSError):
             self._bury(worker)
             return
-        if isinstance(message, FrameDone):
-            worker.frames += 1
+        if isinstance(message, FramesDone):
+            worker.frames += message.count
         elif isinstance(message, ShardDone):
             entry, worker.entry, worker.frames = worker.entry, None, 0
             worker.scenes += message.scenes

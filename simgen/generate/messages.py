@@ -25,8 +25,10 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class FrameDone:
-    """One frame more of the shard at hand is in its file."""
+class FramesDone:
+    """``count`` frames more of the shard at hand are in its file."""
+
+    count: int
 
 
 @dataclass(frozen=True)
@@ -52,4 +54,4 @@ class Failed:
     traceback: str = ""
 
 
-Message = FrameDone | ShardDone | Failed
+Message = FramesDone | ShardDone | Failed

@@ -8,6 +8,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,7 +19,7 @@ import cv2
 from simgen.config import from_plain
 from simgen.errors import SimgenError
 from simgen.generate.asked import tally
-from simgen.generate.messages import Assignment, Failed, FrameDone, Message, ShardDone
+from simgen.generate.messages import Assignment, Failed, FramesDone, Message, ShardDone
 from simgen.generate.source import Source
 from simgen.processes import settle_in
 from simgen.scene.record import SceneRecord
@@ -28,6 +29,9 @@ from simgen.shards.writer import ShardWriter
 
 ORPHANED = 3
 """Exit status of a worker whose job has died."""
+
+_REPORT_EVERY = 0.1
+"""Seconds."""
 
 
 def main(connection: Connection, assignment: Assignment) -> None:
@@ -43,7 +47,7 @@ def main(connection: Connection, assignment: Assignment) -> None:
         source = assignment.open_source(from_plain(dict(assignment.config)))
         settle_in()
         while (entry := connection.recv()) is not None:
-            connection.send(make_shard(assignment, source, entry, lambda: connection.send(FrameDone())))
+            connection.send(make_shard(assignment, source, entry, _reports(connection)))
         source.close()
     except (EOFError, BrokenPipeError):
         os._exit(ORPHANED)
@@ -78,6 +82,20 @@ def make_shard(assignment: Assignment, source: Source, entry: ShardEntry, report
         written = writer.finish()
     targets, required = tally(records)
     return ShardDone(written, scenes, removed, omitted, unsettled, redrawn, targets, required, tuple(complaints))
+
+
+def _reports(connection: Connection) -> Callable[[], None]:
+    """Counts the frames of a shard and tells now and then: each message wakes the process of the job."""
+    count, told = 0, time.monotonic()
+
+    def report() -> None:
+        nonlocal count, told
+        count += 1
+        if time.monotonic() - told >= _REPORT_EVERY:
+            connection.send(FramesDone(count))
+            count, told = 0, time.monotonic()
+
+    return report
 
 
 def _leave_with_parent() -> None:
