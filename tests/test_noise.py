@@ -24,7 +24,22 @@ def test_lattice_is_the_mix_of_its_four_values() -> None:
     ix, iy = np.arange(16) % 5, np.arange(9) % 3
     rows = values[:, ix] * (1 - tx) + values[:, (ix + 1) % 5] * tx
     expected = rows[iy] * (1 - ty[:, None]) + rows[(iy + 1) % 3] * ty[:, None]
-    np.testing.assert_array_equal(noise.lattice(values, ix, tx, iy, ty), expected)
+    before = _random(9, 16, seed=3)
+    total = before.copy()
+    noise.add_lattice(total, np.float32(0.3), values, ix, tx, iy, ty)
+    np.testing.assert_array_equal(total, before + np.float32(0.3) * expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_steps_and_stretched_sums_are_those_of_whole_arrays(dtype: type) -> None:
+    value = (_random(5, 7) * 2 - np.float32(0.5)).astype(dtype)
+    expected = _smooth(np.clip((value - np.float32(0.4)) / np.float32(0.7) + np.float32(0.5), 0, 1))
+    found = noise.smooth_step(value, np.float32(0.4), np.float32(0.7))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, expected)
+    total = _random(5, 7) * np.float32(1.9)
+    expected = np.clip((total / np.float32(1.875) - 0.5) * np.float32(1.8) + 0.5, 0, 1)
+    np.testing.assert_array_equal(noise.stretched(total, np.float32(1.875)), expected)
 
 
 def test_nearest_points_are_those_of_all_points() -> None:

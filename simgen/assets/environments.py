@@ -103,7 +103,8 @@ def sky(
         light = np.float32(1.6) * (rim + top) / 2 + np.float32(0.05) * glow * (1 + 4 * _falloff(apart, 0.2))
         grey = np.float32(sum(w * float(c) for w, c in zip(LUMINANCE, (rim + top) / 2, strict=True)))
         dark = np.float32(0.5) + np.float32(0.5) / (1 + 6 * thickness)
-        body = (np.float32(0.35) * light + np.float32(0.65) * (light.mean(axis=-1, keepdims=True) + grey) / 2) * dark
+        pale = (light[..., :1] + light[..., 1:2] + light[..., 2:]) / 3  # what mean() does, without its loops of three
+        body = (np.float32(0.35) * light + np.float32(0.65) * (pale + grey) / 2) * dark
         opacity = np.clip(thickness * 7, 0, 1) * np.clip(height * 8, 0, 1)
         air = air * (1 - opacity) + body * opacity
         halo = halo * (1 - np.float32(0.75) * opacity)

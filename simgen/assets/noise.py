@@ -15,24 +15,26 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 Ints = NDArray[np.intp]
 
-_ZERO, _HALF, _ONE, _TWO, _THREE = (np.float32(value) for value in (0, 0.5, 1, 2, 3))
+_ZERO, _HALF, _ONE, _STRETCH, _TWO, _THREE = (np.float32(value) for value in (0, 0.5, 1, 1.8, 2, 3))
 
 
 def warm_up() -> None:
     """Compile what is below, so that processes started afterwards find it on the disk."""
     ones, places = np.ones((2, 2), np.float32), np.zeros(2, np.intp)
-    lattice(ones, places, ones[0], places, ones[0])
+    add_lattice(ones.copy(), _ONE, ones, places, ones[0], places, ones[0])
+    stretched(ones, _ONE)
     nearest_points(np.zeros((2, 1, 1), np.float32), ones[0], ones[0])
     plane_noise(ones, ones, np.ones((64, 64), np.float32))
     for kind in (np.float32, np.float64):
+        smooth_step(ones.astype(kind), _ZERO, _ONE)
         painted(ones.astype(kind), ones, np.ones((256, 3), np.float32), np.ones(2, np.uint8))
     wide = ones.astype(np.float64)
     cube_noise(wide, wide, wide, np.ones((2, 2, 2), np.float32))
 
 
 @njit(cache=True)
-def lattice(values: F32, ix: Ints, tx: F32, iy: Ints, ty: F32) -> F32:
-    """Random ``values`` (ny, nx) of a torus, smoothly in between (h, w).
+def add_lattice(total: F32, amplitude: np.float32, values: F32, ix: Ints, tx: F32, iy: Ints, ty: F32) -> None:
+    """Add ``amplitude`` times the random ``values`` (ny, nx) of a torus, smoothly in between, to ``total`` (h, w).
 
     ``ix`` and ``iy`` are the values to the left of each column (w,) and above each row (h,), ``tx`` and ``ty`` the
     weights of the ones after them.
@@ -42,12 +44,31 @@ def lattice(values: F32, ix: Ints, tx: F32, iy: Ints, ty: F32) -> F32:
     for row in range(ny):
         for x in range(len(ix)):
             across[row, x] = values[row, ix[x]] * (_ONE - tx[x]) + values[row, (ix[x] + 1) % nx] * tx[x]
-    out = np.empty((len(iy), len(ix)), np.float32)
     for y in range(len(iy)):
         upper, lower = across[iy[y]], across[(iy[y] + 1) % ny]
         above, below = _ONE - ty[y], ty[y]
         for x in range(len(ix)):
-            out[y, x] = upper[x] * above + lower[x] * below
+            total[y, x] += amplitude * (upper[x] * above + lower[x] * below)
+
+
+@njit(cache=True)
+def stretched(total: F32, weight: np.float32) -> F32:
+    """A sum of smooth noise with ``weight`` in all (h, w), stretched from where most of it is to 0...1."""
+    out = np.empty_like(total)
+    for y in range(total.shape[0]):
+        for x in range(total.shape[1]):
+            out[y, x] = min(max((total[y, x] / weight - _HALF) * _STRETCH + _HALF, _ZERO), _ONE)
+    return out
+
+
+@njit(cache=True)
+def smooth_step(value: NDArray[Any], edge: np.float32, width: np.float32) -> NDArray[Any]:
+    """0 where ``value`` (h, w) is below ``edge``, 1 above, smooth over ``width``; in the precision of ``value``."""
+    out = np.empty_like(value)
+    for y in range(value.shape[0]):
+        for x in range(value.shape[1]):
+            t = min(max((value[y, x] - edge) / width + _HALF, _ZERO), _ONE)
+            out[y, x] = t * t * (_THREE - _TWO * t)
     return out
 
 

@@ -39,11 +39,9 @@ class _Canvas:
 
     def lattice(self, nx: int, ny: int) -> F32:
         """Smooth noise (n, n) in 0...1 with nx by ny random values over the tile, at least one of each."""
-        nx, ny = max(1, nx), max(1, ny)
-        values = self.random.random((ny, nx), dtype=np.float32)
-        ix, tx = _cells(self.size, nx)
-        iy, ty = _cells(self.size, ny)
-        return noise.lattice(values, ix, tx, iy, ty)
+        total = np.zeros((self.size, self.size), np.float32)
+        self._add_lattice(total, 1.0, nx, ny)
+        return total
 
     def fractal(self, nx: int, ny: int, octaves: int = 4, gain: float = 0.5) -> F32:
         """Sum of lattices of doubling resolution, stretched to about 0...1."""
@@ -51,9 +49,14 @@ class _Canvas:
         for _ in range(octaves):
             if max(nx, ny) > self.size // 2:
                 break
-            total += np.float32(amplitude) * self.lattice(nx, ny)
+            self._add_lattice(total, amplitude, nx, ny)
             weight, amplitude, nx, ny = weight + amplitude, amplitude * gain, nx * 2, ny * 2
-        return np.clip((total / np.float32(max(weight, 1e-6)) - 0.5) * np.float32(1.8) + 0.5, 0, 1)
+        return noise.stretched(total, np.float32(max(weight, 1e-6)))
+
+    def _add_lattice(self, total: F32, amplitude: float, nx: int, ny: int) -> None:
+        nx, ny = max(1, nx), max(1, ny)
+        values = self.random.random((ny, nx), dtype=np.float32)
+        noise.add_lattice(total, np.float32(amplitude), values, *_cells(self.size, nx), *_cells(self.size, ny))
 
     def hashed(self, cell_x: NDArray[np.int64], cell_y: NDArray[np.int64], nx: int, ny: int) -> F32:
         """A random number in 0...1 for each cell of a periodic nx by ny grid."""
@@ -95,8 +98,9 @@ def _paint(position: F32, shade: F32, palette: NDArray[np.float64], size: int) -
     low = np.minimum(steps.astype(np.int64), len(palette) - 2)
     part = (steps - low)[:, None]
     ramp = (palette[low] * (1 - part) + palette[low + 1] * part).astype(np.float32) * np.float32(LEVELS - 1)
-    where, dark = (np.ascontiguousarray(np.broadcast_to(part, (size, size))) for part in (position, shade))
-    return noise.painted(where, dark.astype(np.float32), ramp, _srgb_table())
+    where = np.ascontiguousarray(np.broadcast_to(position, (size, size)))
+    dark = np.ascontiguousarray(np.broadcast_to(shade, (size, size)), np.float32)
+    return noise.painted(where, dark, ramp, _srgb_table())
 
 
 @lru_cache(maxsize=1)
@@ -124,8 +128,7 @@ def _wave(phase: F32) -> F32:
 
 def _step(value: F32, edge: float, width: float) -> F32:
     """0 below ``edge``, 1 above, smooth over ``width``."""
-    t = np.clip((value - np.float32(edge)) / np.float32(width) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
+    return noise.smooth_step(value, np.float32(edge), np.float32(width))
 
 
 def _one(canvas: _Canvas) -> F32:
