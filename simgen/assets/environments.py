@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -91,33 +92,32 @@ def sky(
     length = math.sqrt(sx * sx + sy * sy + sz * sz)
     if length == 0:
         raise ValueError("sun_direction has to point somewhere")
-    toward_sun = (x * np.float32(sx / length) + y * np.float32(sy / length) + z * np.float32(sz / length))[..., None]
-    top, rim, floor, glow = (np.asarray(c, np.float32) for c in (zenith, horizon, ground, sun_color))
-    height = np.clip(z, 0, 1)[..., None]
+    toward_sun = x * np.float32(sx / length) + y * np.float32(sy / length) + z * np.float32(sz / length)
+    top, rim, floor, glow = (_planes(c) for c in (zenith, horizon, ground, sun_color))
+    height = np.clip(z, 0, 1)
     air = rim + (top - rim) * np.sqrt(height)
     apart = np.clip(1 - toward_sun, 0, 2)
     halo = np.float32(0.86) * _falloff(apart, 0.0015) + np.float32(0.12) * _falloff(apart, 0.02)
     halo += np.float32(0.02) * _falloff(apart, 0.25)
     if clouds > 0:
-        thickness = _clouds(x, y, z, clouds, seed)[..., None]
+        thickness = _clouds(x, y, z, clouds, seed)
         light = np.float32(1.6) * (rim + top) / 2 + np.float32(0.05) * glow * (1 + 4 * _falloff(apart, 0.2))
-        grey = np.float32(sum(w * float(c) for w, c in zip(LUMINANCE, (rim + top) / 2, strict=True)))
+        grey = np.float32(sum(w * float(c) for w, c in zip(LUMINANCE, ((rim + top) / 2).ravel(), strict=True)))
         dark = np.float32(0.5) + np.float32(0.5) / (1 + 6 * thickness)
-        pale = (light[..., :1] + light[..., 1:2] + light[..., 2:]) / 3  # what mean() does, without its loops of three
-        body = (np.float32(0.35) * light + np.float32(0.65) * (pale + grey) / 2) * dark
+        body = (np.float32(0.35) * light + np.float32(0.65) * (light.mean(axis=0) + grey) / 2) * dark
         opacity = np.clip(thickness * 7, 0, 1) * np.clip(height * 8, 0, 1)
         air = air * (1 - opacity) + body * opacity
         halo = halo * (1 - np.float32(0.75) * opacity)
     air = air + glow * halo
-    depth = np.clip(-z, 0, 1)[..., None]
+    depth = np.clip(-z, 0, 1)
     haze = np.float32(0.6) * _falloff(depth, 0.08)
-    reach = 1 / (depth[..., 0] + np.float32(0.05))
+    reach = 1 / (depth + np.float32(0.05))
     east, north = np.asarray(x * reach, np.float32), np.asarray(y * reach, np.float32)
     grain = _noise(east, north, z, rng.stream(seed, 0, "environment/ground"))
     soil = np.float32(0.8) + np.float32(0.4) * grain
-    earth = floor * soil[..., None] * (1 - haze) + (floor + rim) / 2 * haze
-    above = np.clip(z * np.float32(width / 6) + np.float32(0.5), 0, 1)[..., None]
-    return np.ascontiguousarray(np.maximum(earth + (air - earth) * above, 0), np.float32)
+    earth = floor * soil * (1 - haze) + (floor + rim) / 2 * haze
+    above = np.clip(z * np.float32(width / 6) + np.float32(0.5), 0, 1)
+    return _interleaved(np.maximum(earth + (air - earth) * above, 0))
 
 
 def softbox(seed: int, width: int = 256) -> F32:
@@ -130,12 +130,11 @@ def softbox(seed: int, width: int = 256) -> F32:
     x, y, z = directions(width)
     walls = np.float32(0.12) + np.float32(0.3) * random.random(3, dtype=np.float32).mean()
     tint = np.float32(0.85) + np.float32(0.3) * random.random((3, 3), dtype=np.float32)
-    up, down = np.clip(z, 0, 1)[..., None], np.clip(-z, 0, 1)[..., None]
-    room = walls * tint[0] * (1 - up - down) + walls * tint[1] * np.float32(1.3) * up
-    room = room + walls * tint[2] * np.float32(0.5) * down
-    room *= (
-        np.float32(0.55) + np.float32(0.9) * _noise(x, y, z, random)[..., None] * _noise(2 * x, y, z, random)[..., None]
-    )
+    side, ceiling, ground = (_planes(color) for color in tint)
+    up, down = np.clip(z, 0, 1), np.clip(-z, 0, 1)
+    room = walls * side * (1 - up - down) + walls * ceiling * np.float32(1.3) * up
+    room = room + walls * ground * np.float32(0.5) * down
+    room *= np.float32(0.55) + np.float32(0.9) * _noise(x, y, z, random) * _noise(2 * x, y, z, random)
     for _ in range(int(random.integers(2, 6))):
         azimuth, lift, roll = random.random(3) * (2 * math.pi, 1.0, math.pi)
         elevation = 0.15 + 1.1 * lift
@@ -154,10 +153,9 @@ def softbox(seed: int, width: int = 256) -> F32:
         inside = _ramp((np.float32(half_width) - np.abs(a / depth)) / edge)
         inside = inside * _ramp((np.float32(half_height) - np.abs(b / depth)) / edge) * facing
         spill = _falloff(np.clip(1 - _along(x, y, z, front), 0, 2), 0.15)
-        light = np.asarray(color, np.float32)
-        room = room + light * (inside + np.float32(0.02) * spill)[..., None]
-    mean = float((room.mean(axis=2) * np.sqrt(x * x + y * y)).mean(dtype=np.float64)) * math.pi / 2
-    return np.ascontiguousarray(room * np.float32(SOFTBOX_RADIANCE / mean), np.float32)
+        room = room + _planes(color) * (inside + np.float32(0.02) * spill)
+    mean = float((room.mean(axis=0) * np.sqrt(x * x + y * y)).mean(dtype=np.float64)) * math.pi / 2
+    return _interleaved(room * np.float32(SOFTBOX_RADIANCE / mean))
 
 
 @lru_cache(maxsize=4)
@@ -172,6 +170,16 @@ def directions(width: int) -> tuple[F32, F32, F32]:
     x, y = np.array([math.cos(a) for a in around]), np.array([math.sin(a) for a in around])
     z = np.broadcast_to(np.array([math.cos(a) for a in down])[:, None], (height, width))
     return (across * x).astype(np.float32), (across * y).astype(np.float32), z.astype(np.float32)
+
+
+def _planes(color: Vec3 | NDArray[Any]) -> F32:
+    """A colour (3, 1, 1): images are computed channel by channel, which goes many texels at a time."""
+    return np.asarray(color, np.float32).reshape(3, 1, 1)
+
+
+def _interleaved(planes: NDArray[Any]) -> F32:
+    """The image (h, w, 3) of channels (3, h, w)."""
+    return np.ascontiguousarray(np.moveaxis(planes, 0, -1), np.float32)
 
 
 def _decode(data: bytes) -> NDArray[np.float32] | None:
