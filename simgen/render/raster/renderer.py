@@ -42,7 +42,8 @@ class RasterRenderer:
     ``samples`` is the number of visibility samples a pixel of ``rgb`` (1: no anti-aliasing; labels always come from the
     pixel centre alone). ``shadow_size`` is the side in texels of the main light's shadow map (at most twice the image),
     those of further lights are half as wide; 0 turns shadows off. ``memory_limit`` bounds, in bytes, the meshes,
-    textures and prefiltered environments kept from image to image; what was not used for longest goes first.
+    textures and prefiltered environments kept from image to image; what was not used for longest goes first. Meshes and
+    textures that only one image has used get an eighth of their room.
 
     One renderer serves one thread at a time. Kernels are compiled at first use and cached on disk; see ``warm_up``.
     """

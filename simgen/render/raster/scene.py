@@ -12,6 +12,7 @@ from simgen.assets.asset import Mesh, Texture
 from simgen.errors import RenderError
 from simgen.render.base import Drawable, Neighbour, Snapshot
 from simgen.render.raster import layout as L  # noqa: N812
+from simgen.render.raster.jit import strict
 from simgen.render.raster.residency import Store
 from simgen.render.raster.textures import pack_color, pack_data, table_row
 from simgen.render.raster.transform import place_drawables
@@ -54,7 +55,9 @@ class MeshFacts:
     extremes: NDArray[np.float64]
 
 
-_TOWARDS = np.array([[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)])
+_TOWARDS = np.array(
+    [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)], np.float64
+)  # fmt: skip
 DIRECTIONS = len(_TOWARDS)
 _MOST_CONVEX = 200
 
@@ -65,9 +68,23 @@ def mesh_facts(mesh: Mesh) -> MeshFacts:
     if not len(finite):
         return MeshFacts(False, False, np.zeros((2, 3)), np.zeros((DIRECTIONS, 3)))
     bounds = np.stack([finite.min(0), finite.max(0)])
-    extremes = np.stack([finite[np.argmax(finite @ direction)] for direction in _TOWARDS])
+    extremes = np.empty((DIRECTIONS, 3))
+    _find_extremes(finite, _TOWARDS, extremes)
     closed = is_closed(mesh)
     return MeshFacts(closed, closed and is_convex(mesh), bounds, extremes)
+
+
+@strict
+def _find_extremes(points: Any, towards: Any, out: Any) -> None:
+    """The point (3,) farthest in each direction, the first of several, into ``out``."""
+    for d in range(len(towards)):
+        x, y, z = towards[d, 0], towards[d, 1], towards[d, 2]
+        best, most = 0, -np.inf
+        for i in range(len(points)):
+            height = points[i, 0] * x + points[i, 1] * y + points[i, 2] * z
+            if height > most:
+                best, most = i, height
+        out[d] = points[best]
 
 
 def is_closed(mesh: Mesh) -> bool:
@@ -89,7 +106,8 @@ def is_closed(mesh: Mesh) -> bool:
     if len(f) == 0 or not np.array_equal(forward, backward):
         return False
     part = _parts(edges, count)[f[:, 0]]
-    a, b, c = (position[f[:, k]].astype(np.float64) - position.mean(0) for k in range(3))
+    middle = position.mean(0)
+    a, b, c = (position[f[:, k]].astype(np.float64) - middle for k in range(3))
     volume = np.bincount(part, weights=np.einsum("ij,ij->i", a, np.cross(b, c)))
     return bool((volume[np.unique(part)] > 0).all())
 

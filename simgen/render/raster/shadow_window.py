@@ -60,18 +60,6 @@ _BEHIND = 1e-3
 
 
 @strict
-def _across(frame: Any, p: Any, widest: float, c: float, s: float) -> tuple[float, float]:
-    """Where a point (3,) of the world lies across the light, turned by the angle of cosine ``c`` and sine ``s``."""
-    x = frame[0] * p[0] + frame[1] * p[1] + frame[2] * p[2] + frame[3]
-    y = frame[4] * p[0] + frame[5] * p[1] + frame[6] * p[2] + frame[7]
-    x, y = c * x + s * y, c * y - s * x
-    if frame[PLACE] > 0.0:
-        inverse = 1.0 / max(frame[8] * p[0] + frame[9] * p[1] + frame[10] * p[2] + frame[11], _BEHIND)
-        x, y = min(max(x * inverse, -widest), widest), min(max(y * inverse, -widest), widest)
-    return x, y
-
-
-@strict
 def aim(light: Any, corners: Any, frame: Any) -> None:
     """The frame of a light that sees the boxes with ``corners`` (n, 3), n > 0, without FARTHEST and tilt.
 
@@ -108,13 +96,23 @@ def aim(light: Any, corners: Any, frame: Any) -> None:
     widest = 2.5
     if light[KIND] == SPOT:
         widest = min(np.sqrt(max(1.0 / max(light[OUTER], 0.05) ** 2 - 1.0, 1e-4)), 6.0)
+    # Where corners lie across the light before it is turned, and how much nearer they seem by perspective.
+    across = np.empty((len(corners), 3))
+    for i in range(len(corners)):
+        x, y, z = corners[i, 0], corners[i, 1], corners[i, 2]
+        across[i, 0] = frame[0] * x + frame[1] * y + frame[2] * z + frame[3]
+        across[i, 1] = frame[4] * x + frame[5] * y + frame[6] * z + frame[7]
+        across[i, 2] = 1.0 / max(frame[8] * x + frame[9] * y + frame[10] * z + frame[11], _BEHIND)
     smallest = np.inf
     cosine, sine = 1.0, 0.0
     for turn in range(_TURNS):
         c, s = np.cos(turn * np.pi / 2 / _TURNS), np.sin(turn * np.pi / 2 / _TURNS)
         low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
         for i in range(len(corners)):
-            x, y = _across(frame, corners[i], widest, c, s)
+            x, y = c * across[i, 0] + s * across[i, 1], c * across[i, 1] - s * across[i, 0]
+            if not directional:
+                x = min(max(x * across[i, 2], -widest), widest)
+                y = min(max(y * across[i, 2], -widest), widest)
             low_x, high_x, low_y, high_y = min(low_x, x), max(high_x, x), min(low_y, y), max(high_y, y)
         size = (high_x - low_x) ** 2 + (high_y - low_y) ** 2
         if size < 0.999 * smallest:
