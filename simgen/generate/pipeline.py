@@ -45,6 +45,8 @@ BATCH = 8
 AUTO_PASSES = ("rgb", "depth", "instance", "semantic", "normal")
 """The passes that ``passes: auto`` stands for, as far as the renderer has them."""
 
+Draws = dict[str, dict[str, Any]]
+"""Factor -> name -> value."""
 
 _DERIVED: dict[str, tuple[str, ...]] = {"semantic": ("instance",), "depth_sensor": ("depth",), **NEEDS}
 """Passes that are made of a rendered one."""
@@ -197,6 +199,7 @@ def _compute(
     labelled, measured = _rendered(takes[0], passes, frames)
     composed = composer(renderer, takes[0]) if takes[0].composed else None
     seen_from = _snapshots(takes, "labels", labelled) if composed is None else []
+    drawn = _plain(takes[0].scene.record.draws)
     render = _composed(composed) if composed is not None else partial(_render, renderer, takes)
     labels = render("labels", labelled) if composed is not None else renderer.render(seen_from, labelled).images
     beside = render("measured", measured) if measured else labels
@@ -215,7 +218,7 @@ def _compute(
             silhouettes = composed.silhouettes(lenses)
         else:
             silhouettes = full_silhouettes(renderer, seen_from[b], exposure.camera, lenses)
-        yield _frame(take, images, silhouettes, passes, categories, composed)
+        yield _frame(take, images, silhouettes, passes, categories, composed, drawn)
 
 
 def _render(renderer: Renderer, takes: Sequence[Take], camera: str, passes: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -278,6 +281,7 @@ def _frame(
     passes: Sequence[str],
     categories: Mapping[str, int],
     composed: Composer | None,
+    drawn: Draws,
 ) -> Frame:
     scene, state, record, frame = take.scene, take.state, take.scene.record, take.frame
     camera = camera_at(record, state, frame.camera)
@@ -307,7 +311,7 @@ def _frame(
         distortion=np.array(frame.camera.distortion, np.float64),
         T_world_cam=camera.T_world_cam,
         objects=objects,
-        draws=_merged(record, frame),
+        draws=_merged(drawn, _plain(frame.draws)),
         distortion_model=frame.camera.distortion_model,
         keypoints=points,
         exposure=take.shutter.exposure,
@@ -316,10 +320,14 @@ def _frame(
     )
 
 
-def _merged(record: SceneRecord, frame: FrameRecord) -> dict[str, dict[str, Any]]:
-    """The draws of the scene and of the frame together, as plain numbers, strings and lists."""
-    merged: dict[str, dict[str, Any]] = {}
-    for draws in (record.draws, frame.draws):
-        for factor, values in draws.items():
-            merged.setdefault(factor, {}).update({name: plain(value) for name, value in values.items()})
+def _plain(draws: Mapping[str, Mapping[str, Any]]) -> Draws:
+    """Draws as plain numbers, strings and lists."""
+    return {factor: {name: plain(value) for name, value in values.items()} for factor, values in draws.items()}
+
+
+def _merged(scene: Draws, frame: Draws) -> Draws:
+    """The draws of the scene and of the frame together."""
+    merged = {factor: dict(values) for factor, values in scene.items()}
+    for factor, values in frame.items():
+        merged.setdefault(factor, {}).update(values)
     return merged

@@ -15,8 +15,8 @@ COMPRESSIONS = ("blosc", "gzip", "none")
 """Lossless filters for every array.
 
 Milliseconds of one core to write and to read a 640x480 frame of rgb, depth, instance and semantic ids and normals
-(5.2 MB; household objects on a textured table), and its size: blosc 4.2, 2.5, 1.6 MB; gzip 40, 14, 1.4 MB; none 6, 2,
-5.2 MB. Blosc2 with Zstandard level 1 took 10, 11, 1.5 MB.
+(5.2 MB; household objects on a textured table), and its size: blosc 2.7, 1.7, 1.6 MB; gzip 29, 10, 1.4 MB; none 1.4,
+0.9, 5.2 MB. Blosc2 with Zstandard level 1 took 6.6, 4.8, 1.4 MB.
 """
 
 RGB_CODECS = ("raw", "png", "jpeg")

@@ -58,4 +58,9 @@ def _stored(values: NDArray[Any]) -> tuple[tuple[Any, Any], NDArray[Any]]:
     """HDF5's types of ``values`` in the file and in memory, and ``values`` as it takes them."""
     if values.dtype == object:
         return _TEXT_TYPES, values.astype(_TEXT)
-    return (h5t.py_create(values.dtype, logical=True), h5t.py_create(values.dtype)), np.asarray(values, order="C")
+    return _number_types(values.dtype), np.asarray(values, order="C")
+
+
+@lru_cache(maxsize=64)
+def _number_types(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    return h5t.py_create(dtype, logical=True), h5t.py_create(dtype)
