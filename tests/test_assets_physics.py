@@ -14,7 +14,7 @@ from simgen.assets.asset import Asset, CollisionShape, Inertia, Material
 from simgen.assets.collision import outline, placed, scaled_physics, scaled_shape
 from simgen.assets.decomposition import default_cache_dir, fitted_shapes, mesh_shapes
 from simgen.assets.hull import MAX_VERTICES, convex_hull, hull_planes, small_hull, volume
-from simgen.assets.inertia import from_tensor, moments, plausible, principal_axes, solid_inertia
+from simgen.assets.inertia import from_tensor, moments, plausible, principal_axes, scaled_inertia, solid_inertia
 from simgen.assets.mesh import Geometry
 from simgen.assets.primitives import PRIMITIVES, primitive
 from simgen.errors import AssetError
@@ -309,6 +309,14 @@ def test_turned_kinds() -> None:
 def test_impossible_scales_and_masses(scale: tuple[float, float, float], mass: float | None, word: str) -> None:
     with pytest.raises(AssetError, match=word):
         scaled_physics(primitive("box", "box"), scale, mass)
+
+
+def test_what_weighs_nothing_stays_as_it_is() -> None:
+    nothing = Inertia(0.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    assert scaled_inertia(nothing, (1, 1, 1)) is nothing
+    for scale, mass in (((1, 1, 1), 0.5), ((2, 1, 1), None)):
+        with pytest.raises(AssetError, match="mass above zero"):
+            scaled_inertia(nothing, scale, mass)
 
 
 def test_articulated_assets_have_no_rigid_physics() -> None:

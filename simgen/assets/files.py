@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from simgen.assets.gltf import split
 from simgen.assets.obj import map_path
 from simgen.assets.urdf import mesh_path
 from simgen.errors import AssetError
@@ -16,12 +17,9 @@ from simgen.errors import AssetError
 URDF_MESH = re.compile(rb"""<mesh[^>]*?filename\s*=\s*["']([^"']+)["']""")
 URDF_TEXTURE = re.compile(rb"""<texture[^>]*?filename\s*=\s*["']([^"']+)["']""")
 MTL_MAP = re.compile(r"^\s*(?:map_\w+|bump|disp|decal|norm|refl)\s+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-OBJ_MTL = re.compile(r"^\s*mtllib\s+(.+?)\s*$", re.MULTILINE)
+OBJ_MTL = re.compile(rb"mtllib[ \t]+([^\r\n]+)")  # begins with what is rare in a long file of numbers
 
-HEAD = 1 << 16
-"""Bytes at the beginning of an OBJ file in which its materials are named."""
-
-NAMING = frozenset({".urdf", ".mtl", ".gltf", ".obj"})
+NAMING = frozenset({".urdf", ".mtl", ".gltf", ".glb", ".obj"})
 """Suffixes of files that name others."""
 
 
@@ -32,24 +30,22 @@ def references(path: Path) -> set[Path]:
     """
     suffix = path.suffix.lower()
     try:
-        with path.open("rb") as file:
-            data = file.read(HEAD if suffix == ".obj" else -1)
+        data = path.read_bytes()
     except OSError as error:
         raise AssetError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
     if suffix == ".urdf":
         names = [match.decode("utf-8", "replace") for match in URDF_MESH.findall(data) + URDF_TEXTURE.findall(data)]
         return {_plain(mesh_path(path, name)) for name in names}
     if suffix == ".obj":
-        libraries = (name.replace("\\", "/") for name in OBJ_MTL.findall(data.decode("utf-8", "replace")))
-        return {path.parent / name for library in libraries for name in _libraries(path.parent, library)}
+        return {path.parent / name for said in _statements(data) for name in _libraries(path.parent, said)}
     if suffix == ".mtl":
         statements = MTL_MAP.findall(data.decode("utf-8", "replace"))
         return {_plain(map_path(path.parent, statement)) for statement in statements}
     try:
-        document = json.loads(data)
+        document, _ = split(data)
         uris = [item["uri"] for key in ("images", "buffers") for item in document.get(key, []) if "uri" in item]
         return {_plain(path.parent / unquote(uri)) for uri in uris if not uri.startswith("data:")}
-    except (ValueError, TypeError, AttributeError, KeyError):  # told when the mesh is loaded
+    except (ValueError, TypeError, AttributeError, KeyError, struct.error):  # told when the mesh is loaded
         return set()
 
 
@@ -64,6 +60,16 @@ def closure(paths: Sequence[Path]) -> list[Path]:
             if path.suffix.lower() in NAMING and path.is_file():
                 stack += references(path)
     return sorted(found)
+
+
+def _statements(data: bytes) -> list[str]:
+    """What the mtllib statements of an OBJ file say, comments left out."""
+    found = (
+        match[1].decode("utf-8", "replace").strip()
+        for match in OBJ_MTL.finditer(data)
+        if not data[data.rfind(b"\n", 0, match.start()) + 1 : match.start()].strip()
+    )
+    return [said.replace("\\", "/") for said in found if said]
 
 
 def _libraries(folder: Path, statement: str) -> list[str]:

@@ -66,7 +66,7 @@ class _Reader:
     def __init__(self, path: Path, shapes_only: bool) -> None:
         self.path = path
         self.shapes_only = shapes_only
-        self.document, self.chunk = _split(path.read_bytes())
+        self.document, self.chunk = split(path.read_bytes())
         self.buffers: dict[int, bytes] = {}
         self.materials: dict[int | None, Material] = {}
         unknown = sorted(set(self.document.get("extensionsRequired", [])) - SUPPORTED)
@@ -272,8 +272,11 @@ def concatenate(parts: list[Geometry]) -> Geometry:
     )
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """The JSON document and the binary chunk of a .glb, or the document of a .gltf."""
+def split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON document and the binary chunk of a .glb, or the document of a .gltf.
+
+    Raises ValueError or struct.error when it is neither.
+    """
     if data[:4] != b"glTF":
         return json.loads(data), b""
     _, version, length = struct.unpack_from("<4sII", data)

@@ -139,9 +139,13 @@ def scaled_inertia(inertia: Inertia, scale: Sequence[float], mass: float | None 
         raise AssetError(f"a mass of {mass} kg cannot be simulated: give one above zero")
     grown = inertia.mass * x * y * z
     weight = grown if mass is None else mass
+    if (x, y, z) == (1.0, 1.0, 1.0) and weight == inertia.mass:
+        return inertia
+    if not inertia.mass > 0:
+        raise AssetError(f"a body of {inertia.mass} kg cannot be given another size or mass: give it a mass above zero")
     if (x, y, z) == (1.0, 1.0, 1.0):
         a, b, c = (moment * (weight / inertia.mass) for moment in inertia.moments)
-        return inertia if weight == inertia.mass else replace(inertia, mass=float(weight), moments=(a, b, c))
+        return replace(inertia, mass=float(weight), moments=(a, b, c))
     center = (inertia.center[0] * x, inertia.center[1] * y, inertia.center[2] * z)
     stretch = np.array([x, y, z])
     return from_covariance(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import scipy
 
+from simgen import geometry
 from simgen.assets.asset import Asset
 from simgen.assets.cache import write_whole
+
+_PACKAGES = ("numpy", "scipy", "pillow", "trimesh")
+"""What assets are loaded with."""
 
 MAX_BYTES = 2 << 20
 """Of the arrays of an asset in the cache. Many larger ones would fill the disk."""
@@ -71,8 +75,8 @@ def _key(files: Sequence[Path], said: str) -> str | None:
 @cache
 def _loader() -> bytes:
     """A digest of the code that loads assets."""
-    total = hashlib.sha256(f"{np.__version__} {scipy.__version__}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    total = hashlib.sha256("".join(f"{name} {version(name)} " for name in _PACKAGES).encode())
+    for path in [*sorted(Path(__file__).parent.glob("*.py")), Path(geometry.__file__)]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.digest()
 
