@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from simgen.errors import SimgenError
+
 SCENES = "simgen.generate.scenes"
 """Module of what makes frames as a configuration says."""
 
@@ -74,7 +76,7 @@ def worker_context(source: str = SCENES) -> Any:
 
     The first call starts the server, which takes as long as these imports but does not keep the caller waiting.
     ``source`` is the module of what makes frames. Forking the calling process itself would carry over its threads'
-    locks, its open shards and PyBullet clients.
+    locks, its open shards and PyBullet clients. Raises SimgenError when the server cannot be started.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -88,6 +90,10 @@ def worker_context(source: str = SCENES) -> Any:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
+    except OSError as error:
+        raise SimgenError(
+            f"worker processes cannot be started ({error}): set TMPDIR to a short path that can be written"
+        ) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for name, value in before.items():

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,23 @@ def test_no_place_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     (tmp_path / "full" / "thesis.txt").write_text("do not touch")
     assert "full" in fails(capsys, ["render", *SMALL, f"out={tmp_path / 'full'}"])
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+
+
+def test_settings_of_hydra_are_heard(tmp_path: Path) -> None:
+    options = [f"hydra.run.dir={tmp_path / 'run'}", "hydra.output_subdir=said", "hydra.job.chdir=false"]
+    assert main(["render", *SMALL, f"out={tmp_path / 'data'}", *options]) == 0
+    assert (tmp_path / "run" / "said" / "overrides.yaml").exists()
+
+
+def test_no_place_for_sockets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_long() -> None:
+        raise OSError("AF_UNIX path too long")
+
+    monkeypatch.setattr(forkserver, "ensure_running", too_long)
+    assert "nosuch" in fails(capsys, ["render", "scene=nosuch", f"out={tmp_path / 'd'}"])
+    assert "TMPDIR" in fails(capsys, ["render", *SMALL, f"out={tmp_path / 'd'}"])
 
 
 def test_another_configuration_is_shown_and_nothing_overwritten(

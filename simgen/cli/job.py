@@ -1,4 +1,4 @@
-"""The command ``simgen render``: a Hydra application around ``simgen.generate.job.render``."""
+"""The command ``simgen render``: settings from Hydra for ``simgen.generate.job.render``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def render(arguments: Sequence[str]) -> int:
     check_flags("render", arguments)
     entry = settings.register()
     prepared = [settings.scene_override(a) for a in arguments]
-    if not any(a.startswith("-") for a in prepared):
+    if not any(map(_is_for_hydra, prepared)):
+        # Settings of the job alone take no application around them, which would cost time at the start.
         _log_to_stderr()
         _render(settings.load(overrides=prepared))
         return 0
@@ -69,6 +70,11 @@ def render(arguments: Sequence[str]) -> int:
     finally:
         sys.argv = before
     return 0
+
+
+def _is_for_hydra(argument: str) -> bool:
+    """Whether an argument is a flag, or sets something of Hydra's own."""
+    return argument.startswith("-") or argument.lstrip("+~").startswith(("hydra.", "hydra/"))
 
 
 def _check(arguments: Sequence[str]) -> None:

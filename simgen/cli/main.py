@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from simgen import __version__
@@ -117,7 +118,8 @@ def _dispatch(arguments: list[str]) -> int:
         name, rest = "bench data", rest[1:]
     module, function = {**_HYDRA, **_PLAIN}[name]
     if name == "render" and rest and not any(argument.startswith("-") for argument in rest):
-        worker_context()  # gets ready while this process imports and composes
+        with suppress(SimgenError):  # told when workers are needed, after mistakes in the settings
+            worker_context()  # gets ready while this process imports and composes
     # Only now, so that each command starts with no more than it needs, and being interrupted meanwhile is told, too.
     command = getattr(importlib.import_module(f"simgen.cli.{module}"), function)
     if name in _HYDRA:
