@@ -41,14 +41,6 @@ def meter(radiance: NDArray[np.float32]) -> float:
     return _log_average(_luminance(radiance))
 
 
-def highlight_gain(radiance: NDArray[np.float32], max_clipped: float) -> float:
-    """The largest gain at which at most the share ``max_clipped`` of an image (H, W, 3) is brighter than 1.
-
-    Infinite for a share of 1. Every fourth pixel each way counts, by its luminance.
-    """
-    return _gain_to_white(_luminance(radiance), max_clipped)
-
-
 def _luminance(radiance: NDArray[np.float32]) -> NDArray[np.float32]:
     """The luminances (n,) of every fourth pixel each way."""
     luminance = radiance[::4, ::4].reshape(-1, 3) @ _LUMINANCE
@@ -61,6 +53,7 @@ def _log_average(luminance: NDArray[np.float32]) -> float:
 
 
 def _gain_to_white(luminance: NDArray[np.float32], max_clipped: float) -> float:
+    """The largest gain at which at most the share ``max_clipped`` of pixels is brighter than 1; infinite for all."""
     if max_clipped >= 1:
         return np.inf
     rank = len(luminance) - 1 - int(max_clipped * len(luminance))

@@ -164,6 +164,10 @@ class ShardWriter:
 
     def abort(self) -> None:
         """Remove the unfinished file, if there is one."""
+        # HDF5 crashes when what belongs to a file that could not be closed is let go later.
+        self._images.clear()
+        self._traces.clear()
+        self._groups.clear()
         if self._file is not None:
             # A file on a full disk cannot be closed properly, and need not be: it is removed.
             with contextlib.suppress(OSError, RuntimeError, ValueError):
