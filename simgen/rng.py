@@ -11,8 +11,9 @@ import hashlib
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simgen.kernels import kernel
 
 SCENE = 0
 """The ``frame`` of draws that a scene makes once, for all of its frames; frame ``n`` uses ``n + 1``."""
@@ -60,7 +61,7 @@ def _words(value: int) -> list[int]:
     return words
 
 
-@njit(cache=True)
+@kernel()
 def _deviates(words: NDArray[np.uint32], count: int) -> NDArray[np.float64]:
     """``np.random.Generator(PCG64(SeedSequence(...))).random(count)``, of the ``words`` of its entropy and spawn key.
 
@@ -98,7 +99,7 @@ def _deviates(words: NDArray[np.uint32], count: int) -> NDArray[np.float64]:
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _hashed(value: np.uint64, constant: np.uint64, factor: np.uint64) -> tuple[np.uint64, np.uint64]:
     """A 32-bit word hashed, and the constant of the next."""
     low = np.uint64(0xFFFFFFFF)
@@ -108,7 +109,7 @@ def _hashed(value: np.uint64, constant: np.uint64, factor: np.uint64) -> tuple[n
     return value ^ (value >> np.uint64(16)), constant
 
 
-@njit(cache=True)
+@kernel()
 def _mixed(x: np.uint64, y: np.uint64) -> np.uint64:
     """Two 32-bit words as one."""
     low = np.uint64(0xFFFFFFFF)
@@ -116,14 +117,14 @@ def _mixed(x: np.uint64, y: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(16))
 
 
-@njit(cache=True)
+@kernel()
 def _added(a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> tuple[np.uint64, np.uint64]:
     """(a, b) + (c, d), 128 bits each, the high half first."""
     low = b + d
     return a + c + np.uint64(low < b), low
 
 
-@njit(cache=True)
+@kernel()
 def _stepped(a: np.uint64, b: np.uint64, odd_high: np.uint64, odd_low: np.uint64) -> tuple[np.uint64, np.uint64]:
     """(a, b) times the multiplier of PCG64 plus the increment."""
     c, d = np.uint64(0x2360ED051FC65DA4), np.uint64(0x4385DF649FCCF645)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simgen.kernels import kernel
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -32,7 +33,7 @@ def warm_up() -> None:
     cube_noise(wide, wide, wide, np.ones((2, 2, 2), np.float32))
 
 
-@njit(cache=True)
+@kernel()
 def add_lattice(total: F32, amplitude: np.float32, values: F32, ix: Ints, tx: F32, iy: Ints, ty: F32) -> None:
     """Add ``amplitude`` times the random ``values`` (ny, nx) of a torus, smoothly in between, to ``total`` (h, w).
 
@@ -51,7 +52,7 @@ def add_lattice(total: F32, amplitude: np.float32, values: F32, ix: Ints, tx: F3
             total[y, x] += amplitude * (upper[x] * above + lower[x] * below)
 
 
-@njit(cache=True)
+@kernel()
 def stretched(total: F32, weight: np.float32) -> F32:
     """A sum of smooth noise with ``weight`` in all (h, w), stretched from where most of it is to 0...1."""
     out = np.empty_like(total)
@@ -61,7 +62,7 @@ def stretched(total: F32, weight: np.float32) -> F32:
     return out
 
 
-@njit(cache=True)
+@kernel()
 def smooth_step(value: NDArray[Any], edge: np.float32, width: np.float32) -> NDArray[Any]:
     """0 where ``value`` (h, w) is below ``edge``, 1 above, smooth over ``width``; in the precision of ``value``."""
     out = np.empty_like(value)
@@ -72,7 +73,7 @@ def smooth_step(value: NDArray[Any], edge: np.float32, width: np.float32) -> NDA
     return out
 
 
-@njit(cache=True)
+@kernel()
 def nearest_points(offset: F32, gx: F32, gy: F32) -> tuple[F32, F32, I32]:
     """Squared distance to the nearest and second nearest of n * n points on a torus, and the nearest's number (h, w).
 
@@ -104,7 +105,7 @@ def nearest_points(offset: F32, gx: F32, gy: F32) -> tuple[F32, F32, I32]:
     return first, second, nearest
 
 
-@njit(cache=True)
+@kernel()
 def _look(
     across: F32, down: F32, lift: np.float32, column: I32, before: np.int32, first: F32, second: F32, nearest: I32
 ) -> None:
@@ -120,7 +121,7 @@ def _look(
         nearest[x] = before + column[x] if closer else nearest[x]
 
 
-@njit(cache=True)
+@kernel()
 def painted(position: NDArray[Any], shade: F32, ramp: F32, table: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The colours of a field (h, w, 3): those of ``ramp`` (256, 3) at a ``position`` in 0...1 times a ``shade`` (h, w).
 
@@ -138,7 +139,7 @@ def painted(position: NDArray[Any], shade: F32, ramp: F32, table: NDArray[np.uin
     return out
 
 
-@njit(cache=True)
+@kernel()
 def plane_noise(u: F32, v: F32, values: F32) -> F32:
     """Smooth noise at ``u`` and ``v`` (h, w): ``values`` (64, 64) at whole numbers, repeating."""
     out = np.empty(u.shape, np.float32)
@@ -155,7 +156,7 @@ def plane_noise(u: F32, v: F32, values: F32) -> F32:
     return out
 
 
-@njit(cache=True)
+@kernel()
 def cube_noise(x: NDArray[Any], y: NDArray[Any], z: NDArray[Any], values: F32) -> NDArray[Any]:
     """Smooth noise at points (h, w) of the cube [-0.5, 0.5]^3, in their precision.
 
@@ -179,7 +180,7 @@ def cube_noise(x: NDArray[Any], y: NDArray[Any], z: NDArray[Any], values: F32) -
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _in_cell(axis: Any, n: np.float32, most: np.float32) -> tuple[Any, Any]:
     place = min(max((axis + _HALF) * n, _ZERO), most)
     below = np.int64(place)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simgen.kernels import kernel
 
 
 def outline(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -24,7 +25,7 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return polygon
 
 
-@njit(cache=True)
+@kernel()
 def _trace(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Corners of all loops, end to end, and where each of them ends; the mask lies to the right of the walk."""
     h, w = mask.shape

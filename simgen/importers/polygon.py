@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simgen.kernels import kernel
 
-@njit(cache=True)
+
+@kernel()
 def fill(corners: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
     """The pixels (height, width) whose centres lie in the polygon ``corners`` (n, 2), by the even-odd rule.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from simgen.assets.asset import Asset
 from simgen.geometry import inverse
+from simgen.kernels import kernel
 from simgen.labels.category import category
 from simgen.labels.frame import ObjectTable
 from simgen.labels.rle import encode
@@ -90,7 +90,7 @@ def semantic(instance: NDArray[np.uint16], objects: ObjectTable) -> NDArray[np.u
     return _looked_up(table, np.ascontiguousarray(instance))
 
 
-@njit(cache=True)
+@kernel()
 def _looked_up(table: NDArray[np.uint16], instance: NDArray[np.uint16]) -> NDArray[np.uint16]:
     out = np.empty_like(instance)
     for y in range(instance.shape[0]):
@@ -107,7 +107,7 @@ def visible(instance: NDArray[np.uint16], count: int) -> tuple[NDArray[np.int32]
     return pixels, boxes.astype(np.int32)
 
 
-@njit(cache=True)
+@kernel()
 def _extents(
     instance: NDArray[np.uint16], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:

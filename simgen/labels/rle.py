@@ -7,8 +7,9 @@ general encoder would walk the whole image for every object.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simgen.kernels import kernel
 
 
 def encode(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> bytes:
@@ -26,7 +27,7 @@ def decode(counts: bytes, height: int, width: int) -> NDArray[np.bool_]:
     return np.repeat(values, runs).reshape(width, height).T
 
 
-@njit(cache=True)
+@kernel()
 def _runs(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> NDArray[np.int64]:
     h, w = mask.shape
     runs = np.empty(2 * mask.size + 3, np.int64)
@@ -57,7 +58,7 @@ def _runs(mask: NDArray[np.bool_], x: int, y: int, height: int, width: int) -> N
     return runs[:n].copy()
 
 
-@njit(cache=True)
+@kernel()
 def _compress(runs: NDArray[np.int64]) -> NDArray[np.uint8]:
     out = np.empty(runs.size * 8, np.uint8)
     n = 0
@@ -73,7 +74,7 @@ def _compress(runs: NDArray[np.int64]) -> NDArray[np.uint8]:
     return out[:n].copy()
 
 
-@njit(cache=True)
+@kernel()
 def _decompress(text: NDArray[np.uint8]) -> NDArray[np.int64]:
     runs = np.zeros(text.size, np.int64)
     n = 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from simgen.geometry import Array
+from simgen.kernels import kernel
 
 
 class Occupied:
@@ -33,7 +33,7 @@ def warm_up() -> None:
     Occupied().top(np.zeros((1, 2, 3)), 0.0)
 
 
-@njit(cache=True)
+@kernel()
 def _tops(boxes: Array, taken: Array, gap: float, axes: int) -> Array:
     """The top (m,) of what of ``taken`` (n, 2, 3) is less than ``gap`` from each box along the first ``axes`` axes."""
     tops = np.full(len(boxes), -np.inf)

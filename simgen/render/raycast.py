@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from simgen.kernels import kernel
 from simgen.render.base import Snapshot
 
 _BINS = 16
@@ -128,7 +128,7 @@ def _rays(origins: ArrayLike, directions: ArrayLike) -> tuple[NDArray[np.float64
     return np.ascontiguousarray(np.broadcast_to(np.asarray(origins, np.float64), d.shape)), d
 
 
-@njit(cache=True)
+@kernel()
 def _enclose(
     low: NDArray[np.float32],
     high: NDArray[np.float32],
@@ -145,13 +145,13 @@ def _enclose(
             box[c + 3] = max(box[c + 3], high[order[k], c])
 
 
-@njit(cache=True)
+@kernel()
 def _half_area(box: NDArray[np.float32]) -> float:
     x, y, z = float(box[3] - box[0]), float(box[4] - box[1]), float(box[5] - box[2])
     return x * y + y * z + z * x
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _split(
     low: NDArray[np.float32],
     high: NDArray[np.float32],
@@ -204,7 +204,7 @@ def _split(
     return middle if a < middle < b else (a + b) // 2
 
 
-@njit(cache=True)
+@kernel()
 def _grow(box: NDArray[np.float32], other: NDArray[np.float32], n: int, more: int) -> int:
     """Extend a box that encloses n triangles by one that encloses ``more``."""
     if more:
@@ -214,7 +214,7 @@ def _grow(box: NDArray[np.float32], other: NDArray[np.float32], n: int, more: in
     return n + more
 
 
-@njit(cache=True)
+@kernel()
 def _build(
     low: NDArray[np.float32],
     high: NDArray[np.float32],
@@ -244,13 +244,13 @@ def _build(
     return used
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _inverse(d: float) -> float:
     """1 / d, finite also for a ray within a plane."""
     return 1.0 / d if abs(d) > 1e-300 else 1e300
 
 
-@njit(cache=True)
+@kernel()
 def _enter(
     bounds: NDArray[np.float32],
     node: int,
@@ -273,7 +273,7 @@ def _enter(
     return enter if enter <= leave * 1.0000000001 + 1e-12 else np.inf
 
 
-@njit(cache=True)
+@kernel()
 def _edge(triangles: NDArray[np.float32], k: int, corner: int) -> tuple[float, float, float]:
     """From the first corner of triangle k to another one; exact, as float32 differences are in double precision."""
     return (
@@ -283,7 +283,7 @@ def _edge(triangles: NDArray[np.float32], k: int, corner: int) -> tuple[float, f
     )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _intersect(
     triangles: NDArray[np.float32], k: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> tuple[float, float, float]:
@@ -304,7 +304,7 @@ def _intersect(
     return (vx * qx + vy * qy + vz * qz) * inverse, u, v
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _cast(
     triangles: NDArray[np.float32],
     bounds: NDArray[np.float32],

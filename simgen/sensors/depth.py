@@ -8,10 +8,10 @@ record's seed and the pixel.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from simgen.errors import ConfigError, RenderError
+from simgen.kernels import kernel
 from simgen.scene.depth_presets import PRESETS, SOURCES
 from simgen.scene.record import DepthSensorRecord
 from simgen.sensors.noise import normal_table, site_hash, split_seed
@@ -161,14 +161,14 @@ def _field(
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _white(out: Image, low: np.uint32, high: np.uint32, table: NDArray[np.float32]) -> None:
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             out[y, x] = table[site_hash(np.uint32(y * out.shape[1] + x), low, high) >> np.uint32(16)]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _interpolate_field(lattice: Image, spacing: float, out: Image) -> None:
     """Bilinear interpolation of a lattice, scaled so that the variance is the same everywhere."""
     height, width = out.shape
@@ -189,7 +189,7 @@ def _interpolate_field(lattice: Image, spacing: float, out: Image) -> None:
             out[y, x] = left[x] * row[cell[x]] + right[x] * row[cell[x] + 1]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _cosines(normal: Image, K: NDArray[np.float64]) -> Image:
     """Cosine of the angle between each pixel's ray and the surface normal; 1 where there is no surface."""
     height, width, _ = normal.shape
@@ -205,7 +205,7 @@ def _cosines(normal: Image, K: NDArray[np.float64]) -> Image:
     return out
 
 
-@njit(cache=True)
+@kernel()
 def _luminance(radiance: Image) -> Image:
     height, width, _ = radiance.shape
     out = np.empty((height, width), np.float32)
@@ -219,7 +219,7 @@ def _luminance(radiance: Image) -> Image:
     return out
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _angle(cosine: Image, angles: NDArray[np.float32], v: int, u: int) -> np.float32:
     """Angle of incidence at a pixel; 0 when ``cosine`` is the (1, 1) stand-in for "not needed"."""
     if cosine.shape[0] == 1 and cosine.shape[1] == 1:
@@ -227,19 +227,19 @@ def _angle(cosine: Image, angles: NDArray[np.float32], v: int, u: int) -> np.flo
     return angles[int(cosine[v, u] * np.float32(_ANGLES - 1) + np.float32(0.5))]
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _steepness(theta: np.float32) -> np.float32:
     """The grazing term of the published models, theta / (pi/2 - theta), up to a bound."""
     return theta / max(np.float32(1.5707964) - theta, np.float32(0.01))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _jumps(a: np.float32, b: np.float32, jump: float) -> np.bool_:
     """Whether depths a and b belong to different surfaces."""
     return abs(a - b) > jump * min(a, b)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _look_aside(
     depth: Image,
     cosine: Image,
@@ -271,7 +271,7 @@ def _look_aside(
             out[v, u] = other if _jumps(other, z, jump) else z
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _mix_edges(depth: Image, share: float, jump: float, low: np.uint32, high: np.uint32, out: Image) -> None:
     """Flying pixels: next to an edge, light of both surfaces gives a range in between."""
     height, width = depth.shape
@@ -298,7 +298,7 @@ def _mix_edges(depth: Image, share: float, jump: float, low: np.uint32, high: np
                 out[v, u] = z + (other - z) * np.float32((h & np.uint32(0xFFFF)) / 65536.0)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _shadow(depth: Image, fb: float, both_cameras: bool, hidden: NDArray[np.bool_]) -> None:
     """Mark what the second camera or projector does not see; ``fb`` is focal times baseline, negative to the left.
 
@@ -324,7 +324,7 @@ def _shadow(depth: Image, fb: float, both_cameras: bool, hidden: NDArray[np.bool
                 nearest = min(nearest, position)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _measure(
     depth: Image,
     seen: Image,
@@ -400,7 +400,7 @@ def _measure(
                 out[v, u] = np.uint16(millimetres)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _at_edge(depth: Image, v: int, u: int, jump: float) -> np.bool_:
     """Whether one of the four neighbours of a pixel belongs to another surface."""
     z = depth[v, u]

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simgen.kernels import kernel
 from simgen.scene.record import SensorRecord
 from simgen.sensors.optics import gaussian_kernel
 
@@ -84,7 +84,7 @@ def _curve(tone_curve: str, gamma: float) -> NDArray[np.float64]:
     return encode_curve(tone_curve, gamma, np.arange(65536) / 65535.0)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def entry(x: np.float32) -> int:
     """The index into a table of 65536 entries of a value that is clipped to 0...1; NaN counts as 0."""
     x = x if x > np.float32(0) else np.float32(0)
@@ -92,7 +92,7 @@ def entry(x: np.float32) -> int:
     return int(x * np.float32(65535) + np.float32(0.5))
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _encode(linear: Planes, saturation: np.float32, table: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     _, height, width = linear.shape
     index = np.empty((3, width), np.int32)
@@ -104,7 +104,7 @@ def _encode(linear: Planes, saturation: np.float32, table: NDArray[np.uint8], ou
             out[y, x, 2] = table[index[2, x]]
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _encode_planes(
     linear: Planes, saturation: np.float32, table: NDArray[np.uint16], out: NDArray[np.uint16], luma: Planes
 ) -> None:
@@ -122,7 +122,7 @@ def _encode_planes(
             )
 
 
-@njit(cache=True, fastmath=_FAST, inline="always")
+@kernel(fastmath=_FAST, inline="always")
 def _indices(linear: Planes, saturation: np.float32, y: int, index: NDArray[np.int32]) -> None:
     width = linear.shape[2]
     if saturation == np.float32(1):
@@ -138,7 +138,7 @@ def _indices(linear: Planes, saturation: np.float32, y: int, index: NDArray[np.i
         index[2, x] = entry(grey + saturation * (b - grey))
 
 
-@njit(cache=True, fastmath={*_FAST, "contract"}, error_model="numpy")
+@kernel(fastmath={*_FAST, "contract"}, error_model="numpy")
 def _unsharp(
     encoded: NDArray[np.uint16],
     luma: Planes,

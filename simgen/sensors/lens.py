@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from simgen.errors import ConfigError
+from simgen.kernels import kernel
 
 Array = NDArray[np.float64]
 Model = Literal["radial_tangential", "fisheye"]
@@ -107,7 +107,7 @@ def _first_root(polynomial: list[float]) -> float:
     return float(positive.min()) if positive.size else float("inf")
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def distort_point(x: float, y: float, d: Array, fisheye: bool) -> tuple[float, float]:
     """Where a ray through (x, y) of the plane z = 1 goes in the distorted plane."""
     r2 = x * x + y * y
@@ -127,7 +127,7 @@ def distort_point(x: float, y: float, d: Array, fisheye: bool) -> tuple[float, f
     )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def undistort_point(
     xd: float, yd: float, d: Array, limit: float, x: float, y: float, tolerance: float
 ) -> tuple[float, float, bool]:
@@ -160,7 +160,7 @@ def undistort_point(
     return x, y, False
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def fisheye_angle(radius: float, d: Array, limit: float, angle: float, tolerance: float) -> tuple[float, bool]:
     """The angle off the axis that the fisheye model maps to ``radius`` in the distorted plane, by Newton's method."""
     t = min(angle, limit)
@@ -179,7 +179,7 @@ def fisheye_angle(radius: float, d: Array, limit: float, angle: float, tolerance
     return t, False
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _project(points: Array, K: Array, d: Array, fisheye: bool, limit: float) -> Array:
     out = np.empty((points.shape[0], 2))
     for i in range(points.shape[0]):
@@ -199,7 +199,7 @@ def _project(points: Array, K: Array, d: Array, fisheye: bool, limit: float) -> 
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _unproject(pixels: Array, K: Array, d: Array, fisheye: bool, limit: float) -> Array:
     out = np.full((pixels.shape[0], 3), np.nan)
     for i in range(pixels.shape[0]):

@@ -10,14 +10,15 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
+
+from simgen.kernels import kernel
 
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def hash32(x: np.uint32) -> np.uint32:
     """A 32-bit mixing function of two multiplications with low bias (found by C. Wellons' hash prospector)."""
     # Numba widens integer arithmetic to 64 bits; each product is cut back to 32.
@@ -28,7 +29,7 @@ def hash32(x: np.uint32) -> np.uint32:
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def site_hash(site: np.uint32, seed_low: np.uint32, seed_high: np.uint32) -> np.uint32:
     """32 random bits of a site (pixel and channel) under a seed of 64 bits."""
     return hash32(np.uint32(hash32(np.uint32(site ^ seed_low)) ^ seed_high))

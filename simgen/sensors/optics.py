@@ -10,10 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from simgen.errors import RenderError
+from simgen.kernels import kernel
 from simgen.scene.record import SensorRecord
 
 Planes = NDArray[np.float32]
@@ -98,7 +98,7 @@ def gaussian_kernel(sigma: float) -> NDArray[np.float32]:
     return (k / k.sum()).astype(np.float32)
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _split(radiance: NDArray[np.float32], gains: NDArray[np.float32], out: Planes) -> None:
     height, width, _ = radiance.shape
     red, green, blue = gains[0], gains[1], gains[2]
@@ -109,14 +109,14 @@ def _split(radiance: NDArray[np.float32], gains: NDArray[np.float32], out: Plane
             out[2, y, x] = finite(radiance[y, x, 2] * blue)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def finite(v: np.float32) -> np.float32:
     """``v`` between 0 and the brightest radiance; NaN counts as 0."""
     v = v if v > np.float32(0) else np.float32(0)
     return v if v < _BRIGHTEST else _BRIGHTEST
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _magnified(plane: NDArray[np.float32], magnification: float) -> NDArray[np.float32]:
     """A plane (H, W) magnified about the image centre, bilinear, border repeated; rows first, then columns."""
     height, width = plane.shape
@@ -144,7 +144,7 @@ def _magnified(plane: NDArray[np.float32], magnification: float) -> NDArray[np.f
     return out
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _vignette(planes: Planes, tan2: np.float32, a: np.float32, b: np.float32, c: np.float32) -> None:
     """Multiply planes by cos^4 of the field angle and by the polynomial falloff (Lensfun's "pa" model), in place."""
     channels, height, width = planes.shape
@@ -165,7 +165,7 @@ def _vignette(planes: Planes, tan2: np.float32, a: np.float32, b: np.float32, c:
                 planes[channel, y, x] *= factor[x]
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _shrink(planes: Planes, factor: int) -> Planes:
     """Means over blocks of ``factor`` x ``factor``, fewer at the right and bottom border."""
     channels, height, width = planes.shape
@@ -189,7 +189,7 @@ def _shrink(planes: Planes, factor: int) -> Planes:
     return out
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _blurred(planes: Planes, kernel: NDArray[np.float32]) -> Planes:
     """Separable convolution of planes (C, H, W) with a symmetric kernel; the border reflects."""
     channels, height, width = planes.shape
@@ -216,14 +216,14 @@ def _blurred(planes: Planes, kernel: NDArray[np.float32]) -> Planes:
     return out
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _reflect(i: int, n: int) -> int:
     """The index within 0...n - 1 after reflection at the outer edges of the border samples."""
     i = i % (2 * n)
     return i if i < n else 2 * n - 1 - i
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _add_doubled(coarse: Planes, fine: Planes) -> None:
     """Add ``coarse`` to ``fine``, which has twice its resolution, by bilinear interpolation of cell centres."""
     channels, height, width = fine.shape
@@ -242,7 +242,7 @@ def _add_doubled(coarse: Planes, fine: Planes) -> None:
                 fine[c, y, x] += a + fy * (b - a)
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _composite(planes: Planes, halo: Planes, keep: np.float32, veil: NDArray[np.float32]) -> None:
     """Make ``keep * planes + halo + veil`` of planes, in place; the halo (C, h, w) has a quarter of the resolution."""
     channels, height, width = planes.shape

@@ -8,9 +8,9 @@ between them.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simgen.kernels import kernel
 from simgen.scene.record import SensorRecord
 from simgen.sensors.develop import codes, entry
 from simgen.sensors.optics import finite, is_neutral
@@ -36,7 +36,7 @@ def take(radiance: NDArray[np.float32], gains: NDArray[np.float32], sensor: Sens
 
 
 # Not "contract": see develop.py. Not "nnan" or "ninf": see optics.py.
-@njit(cache=True, fastmath={"reassoc", "arcp", "nsz"}, error_model="numpy")
+@kernel(fastmath={"reassoc", "arcp", "nsz"}, error_model="numpy")
 def _take(
     radiance: NDArray[np.float32],
     gains: NDArray[np.float32],

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simgen.kernels import kernel
 from simgen.scene.record import SensorRecord
 from simgen.sensors.noise import normal_table, site_hash, split_seed
 
@@ -89,7 +89,7 @@ def site_parameters(sensor: SensorRecord) -> tuple[Noise, Seeds, Tables]:
     return (noise.shot, noise.read * noise.read, noise.prnu, noise.dsnu, levels), seeds, tables
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _mosaic(light: Planes, response: NDArray[np.float32], red_row: int, red_column: int, raw: Planes) -> None:
     """Keep the channel of each site of an RGGB mosaic; ``raw`` (H + 4, W + 4) has a border of two."""
     _, height, width = light.shape
@@ -105,7 +105,7 @@ def _mosaic(light: Planes, response: NDArray[np.float32], red_row: int, red_colu
             raw[y + 2, x + 2] = g if at_green else a
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _expose(
     plane: Planes,
     border: int,
@@ -126,7 +126,7 @@ def _expose(
         expose_row(row, noise, np.uint32(site0 + stride * y * width), np.uint32(stride), seeds, tables, bits, deviates)
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def expose_row(
     row: NDArray[np.float32],
     noise: Noise,
@@ -178,7 +178,7 @@ def expose_row(
         row[k] = v if v < one else one
 
 
-@njit(cache=True)
+@kernel()
 def _pad(raw: Planes) -> None:
     """Fill the border of two by reflection about the outermost sites, which keeps the mosaic's phase."""
     height, width = raw.shape[0] - 4, raw.shape[1] - 4
@@ -192,7 +192,7 @@ def _pad(raw: Planes) -> None:
             raw[y, x + 2] = raw[y, source + 2]
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _mirrored(i: int, n: int) -> int:
     """Index i of -2...n + 1 reflected about the outermost of n samples; of equal parity wherever n allows it."""
     j = -i if i < 0 else (2 * (n - 1) - i if i >= n else i)
@@ -201,7 +201,7 @@ def _mirrored(i: int, n: int) -> int:
     return min(j, n - 1)
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _malvar(raw: Planes, red_row: int, red_column: int, scale: NDArray[np.float32], out: Planes) -> None:
     """Gradient-corrected linear interpolation (Malvar, He and Cutler 2004, the filters of figure 2)."""
     _, height, width = out.shape
@@ -237,7 +237,7 @@ def _malvar(raw: Planes, red_row: int, red_column: int, scale: NDArray[np.float3
             out[other, y, x] = (opposite if at_own else across) * other_scale
 
 
-@njit(cache=True, fastmath=_FAST, error_model="numpy")
+@kernel(fastmath=_FAST, error_model="numpy")
 def _bilinear(raw: Planes, red_row: int, red_column: int, scale: NDArray[np.float32], out: Planes) -> None:
     """Each missing channel is the mean of its nearest sites."""
     _, height, width = out.shape

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from simgen.errors import RenderError
+from simgen.kernels import kernel
 from simgen.sensors.lens import (
     Array,
     Lens,
@@ -205,7 +205,7 @@ def _warp(name: str, image: NDArray[Any], remap: Remap, out: NDArray[Any] | None
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _build(
     lens: Array,
     d: Array,
@@ -255,7 +255,7 @@ def _build(
                 nearest[v, u] = -1
 
 
-@njit(cache=True)
+@kernel()
 def _footprints(position: NDArray[np.float32], nearest: NDArray[np.int32], taps: NDArray[np.uint8]) -> None:
     """Samples each way, at most 1.75 source pixels apart: a bilinear sample covers about two; 0 where none is."""
     height, width, _ = position.shape
@@ -273,7 +273,7 @@ def _footprints(position: NDArray[np.float32], nearest: NDArray[np.int32], taps:
             taps[v, u] = min(max(int(np.ceil(step / 1.75)), 1), _MAX_TAPS)
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def _bilinear(
     image: NDArray[Any], k: np.uint32, row: np.uint32, fx: np.float32, fy: np.float32
 ) -> tuple[np.float32, np.float32, np.float32]:
@@ -292,7 +292,7 @@ def _bilinear(
     return r0 + fy * (r1 - r0), g0 + fy * (g1 - g0), b0 + fy * (b1 - b0)
 
 
-@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+@kernel(fastmath={"contract", "nsz"}, error_model="numpy")
 def _interpolate(
     image: NDArray[Any],
     w: int,
@@ -325,7 +325,7 @@ def _interpolate(
                 _average(image, w, h, position, v, u, int(taps[v, u]), rounding, out)
 
 
-@njit(cache=True, fastmath={"contract", "nsz"}, error_model="numpy")
+@kernel(fastmath={"contract", "nsz"}, error_model="numpy")
 def _average(
     image: NDArray[Any],
     w: int,
@@ -360,14 +360,14 @@ def _average(
     out[v, u, 0], out[v, u, 1], out[v, u, 2] = red * share + rounding, green * share + rounding, blue * share + rounding
 
 
-@njit(cache=True)
+@kernel()
 def _pick(image: NDArray[Any], nearest: NDArray[np.int32], out: NDArray[Any]) -> None:
     for i in range(nearest.size):
         s = nearest[i]
         out[i] = image[s] if s >= 0 else 0
 
 
-@njit(cache=True)
+@kernel()
 def _pick_triples(image: NDArray[Any], nearest: NDArray[np.int32], out: NDArray[Any]) -> None:
     for i in range(nearest.size):
         s = nearest[i]
@@ -377,7 +377,7 @@ def _pick_triples(image: NDArray[Any], nearest: NDArray[np.int32], out: NDArray[
             out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = 0
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _flow(
     flow: NDArray[np.float32],
     position: NDArray[np.float32],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simgen.kernels import kernel
 from simgen.shards.schema import IMAGES, SNORM_SCALE
 
 
@@ -22,7 +22,7 @@ def to_stored(name: str, image: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(image, dtype=layout.dtype)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def _snorm(components: NDArray[np.float32]) -> NDArray[np.int16]:
     """Components (n,) of unit vectors times SNORM_SCALE, rounded to even."""
     stored = np.empty(components.size, np.int16)

@@ -11,12 +11,9 @@ thread, and device functions are compiled for the CPU.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 import warnings
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -27,6 +24,7 @@ from numba import config, njit
 from numpy.typing import DTypeLike, NDArray
 
 from simgen.errors import RenderError
+from simgen.kernels import Function, stamped
 from simgen.render.cuda import functions
 
 cuda: Any = numba.cuda
@@ -42,7 +40,8 @@ if _INSTALLED and not SIMULATED:
 THREADS = 16 if SIMULATED else 128
 """Threads of a block where one thread is one item."""
 
-Function = Callable[..., Any]
+_SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "raster")
+"""Folders whose functions kernels take."""
 
 
 def missing() -> str | None:
@@ -82,35 +81,18 @@ def device_name() -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-@cache
-def _digest() -> str:
-    total = hashlib.sha256()
-    for folder in (Path(__file__).parent, Path(__file__).parent.parent / "raster"):
-        for path in sorted(folder.glob("*.py")):
-            total.update(path.name.encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
-
-
-def _stamp(dispatcher: Any) -> Any:
-    """Key the disk cache on all files that kernels take functions from; Numba's own key is one file."""
-    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if cache_file is not None and hasattr(cache_file, "_source_stamp"):
-        cache_file._source_stamp = _digest()
-    return dispatcher
-
-
 def device(function: Function) -> Any:
     """Compile ``function`` for use in kernels: Python source, or a function of the CPU rasterizer to compile anew."""
     if not SIMULATED:
         return cuda.jit(device=True)(getattr(function, "py_func", function))
     if hasattr(function, "py_func"):
         return function
-    return _stamp(njit(cache=True, error_model="numpy")(function))
+    return stamped(njit(cache=True, error_model="numpy")(function), *_SOURCES)
 
 
 def kernel(function: Function) -> Any:
     """Compile ``function`` as a kernel."""
-    return cuda.jit(_on_arrays(function)) if SIMULATED else _stamp(cuda.jit(cache=True)(function))
+    return cuda.jit(_on_arrays(function)) if SIMULATED else stamped(cuda.jit(cache=True)(function), *_SOURCES)
 
 
 def _on_arrays(function: Function) -> Function:

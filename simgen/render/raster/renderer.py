@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from simgen.assets.asset import Material, Mesh, Texture
 from simgen.errors import RenderError, near_match
+from simgen.kernels import is_cached
 from simgen.render.base import PASSES, Buffers, Camera, Drawable, Environment, Neighbour, Snapshot
 from simgen.render.raster import fragments, labels
 from simgen.render.raster.antialias import sample_pattern
 from simgen.render.raster.environment import Environments
 from simgen.render.raster.fragments import Fragments, Placed
-from simgen.render.raster.jit import is_cached
 from simgen.render.raster.labels import write_labels
 from simgen.render.raster.lighting import shade_image
 from simgen.render.raster.outputs import Outputs
