@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simgen.assets.library import Library
 from simgen.bench import measure
-from simgen.bench.job import _STAGES, stages, views_per_scene
+from simgen.bench.job import _STAGES, keep_assets, stages, views_per_scene
 from simgen.bench.peers import run
 from simgen.bench.peers.run import PEERS, peers
 from simgen.bench.reference import reference_snapshots
 from simgen.cli.main import main
 from simgen.config import load
 from simgen.errors import ConfigError
+from simgen.randomize.sample import sample
 from simgen.render import create
 
 
@@ -129,6 +131,19 @@ def test_one_view_of_a_scene_is_timed_beside_several() -> None:
     assert (single.scene.views, several.scene.views) == (1, 3)
     assert single.scene.objects == several.scene.objects
     assert [each.scene.views for each in views_per_scene(single)] == [1]
+
+
+def test_assets_are_kept_before_the_job_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the first benchmark of a machine would time the decomposition of shapes, and no later one."""
+    monkeypatch.setenv("SIMGEN_CACHE", str(tmp_path))
+    config = load("tabletop", ["image.width=64", "image.height=48"])
+    keep_assets(config, range(2))
+    kept = set(tmp_path.rglob("*"))
+    library = Library()
+    for scene in range(2):
+        sample(config, library, config.seed, scene)
+    assert kept
+    assert set(tmp_path.rglob("*")) == kept
 
 
 def test_stages_of_the_job_explain_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def bench(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument("--device", default="auto", metavar="cpu|cuda:0", help="of the renderer raster (default: auto)")
     parser.add_argument("--scene", default="tabletop")
-    parser.add_argument("--size", action="append", metavar="WxH", help="image sizes (default: 640x480 and 256x256)")
+    parser.add_argument("--size", action="append", metavar="WxH,...", help="image sizes (default: 640x480,256x256)")
     parser.add_argument("--frames", type=int, default=40, help="frames of each end-to-end run and worker (default: 40)")
     parser.add_argument("--workers", type=int, help="measure with 1 and with this many processes (default: cores)")
     parser.add_argument("--assets", action="append", default=[], metavar="DIR", help="asset search path (repeatable)")
@@ -83,7 +83,7 @@ def bench(parser: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from simgen.bench import measure
 
-        sizes = [_size(text) for text in args.size or ["640x480", "256x256"]]
+        sizes = [_size(size) for text in args.size or ["640x480,256x256"] for size in text.split(",")]
         if args.frames < 1 or (args.workers is not None and args.workers < 1):
             raise ConfigError("--frames and --workers must be at least 1.")
         parts = [part.strip() for part in args.parts.split(",")]
