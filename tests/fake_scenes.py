@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,9 +177,18 @@ class FakeSource:
         file = self.traps / "contents" if self.traps else Path("/nonexistent")
         return {"meshes": file.read_text()} if file.exists() else {}
 
-    def warm_up(self) -> None:
-        if self.traps is not None:
-            (self.traps / f"warm-{os.getpid()}").touch()
+    def warm_up(self, tell: Callable[[str], None], helping: bool = False) -> None:
+        if self.traps is None:
+            return
+        (self.traps / f"warm-{os.getpid()}").touch()
+        if (self.traps / "compile").exists():  # once: until the help has come
+            tell("this takes long")
+            while not helping and not (self.traps / "helped").exists():
+                time.sleep(0.01)
+            (self.traps / "helped").touch()
+            if (once := self.traps / f"kill-{'helper' if helping else 'compiler'}").exists():
+                once.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
         pass

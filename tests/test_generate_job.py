@@ -169,7 +169,31 @@ def test_workers_are_replaced_after_their_scenes(tmp_path: Path, traps: Path) ->
     # Shards have two scenes, and a worker leaves at the end of the shard in which it reaches three.
     assert sorted(map(sorted, drawn.values())) == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
     assert str(os.getpid()) not in drawn
-    assert [path.name for path in traps.glob("warm-*")] == [f"warm-{os.getpid()}"]
+    assert sorted(path.name for path in traps.glob("warm-*")) == sorted(f"warm-{pid}" for pid in drawn)
+
+
+@pytest.mark.parametrize("killed", [None, "helper", "compiler"])
+def test_a_second_worker_helps_to_compile(
+    tmp_path: Path, traps: Path, undisturbed: Path, caplog: pytest.LogCaptureFixture, killed: str | None
+) -> None:
+    (traps / "compile").touch()
+    if killed:
+        (traps / f"kill-{killed}").touch()
+    caplog.set_level("INFO", "simgen")
+    run(config(tmp_path / "d", traps=traps))
+    assert_same(undisturbed, tmp_path / "d")
+    assert "this takes long" in caplog.text
+    assert (traps / "helped").exists()
+    assert len(list(traps.glob("warm-*"))) == (3 if killed else 2)
+    assert list(traps.glob("kill-*")) == []
+
+
+def test_a_lone_worker_compiles_alone(tmp_path: Path, traps: Path, undisturbed: Path) -> None:
+    for name in ("compile", "helped"):
+        (traps / name).touch()
+    run(config(tmp_path / "d", traps=traps, workers=1))
+    assert_same(undisturbed, tmp_path / "d")
+    assert len(list(traps.glob("warm-*"))) == 1
 
 
 def test_progress_counts_frames(tmp_path: Path) -> None:

@@ -27,8 +27,12 @@ def warm_up() -> None:
     nearest_points(np.zeros((2, 1, 1), np.float32), ones[0], ones[0])
     plane_noise(ones, ones, np.ones((64, 64), np.float32))
     for kind in (np.float32, np.float64):
-        smooth_step(ones.astype(kind), _ZERO, _ONE)
-        painted(ones.astype(kind), ones, np.ones((256, 3), np.float32), np.ones(2, np.uint8))
+        own = ones.astype(kind)
+        shared = own.view()
+        shared.flags.writeable = False
+        smooth_step(own, _ZERO, _ONE)
+        for positions in (own, shared):
+            painted(positions, ones, np.ones((256, 3), np.float32), np.ones(2, np.uint8))
     wide = ones.astype(np.float64)
     cube_noise(wide, wide, wide, np.ones((2, 2, 2), np.float32))
 

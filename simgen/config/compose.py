@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,9 +42,8 @@ def register() -> Entry:
     if "render_schema.yaml" not in store.repo:
         store.store(name="render_schema", node=RenderConfig)
     known = store.repo.get("scene", {})
-    for file in sorted(data_dir("scenes").glob("*.yaml")):
-        if file.name not in known:
-            store.store(group="scene", name=file.stem, node=_read(file))
+    if not isinstance(known, _Scenes):
+        store.repo["scene"] = _Scenes(known)
     return Entry(str(data_dir("configs")), "render", _VERSION_BASE)
 
 
@@ -135,6 +134,21 @@ def _finish(composed: DictConfig, scene: str | None) -> RenderConfig:
         named = _FILE_SCENE.match(scene or "")
         plain["scene"]["name"] = named.group(1) if named else scene or "scene"
     return from_plain(plain)
+
+
+class _Scenes(dict[str, ConfigNode | None]):
+    """File name -> node of the shipped scenes, as a shelf of Hydra's store; each is read when it is first taken."""
+
+    def __init__(self, known: Mapping[str, ConfigNode]) -> None:
+        super().__init__(dict.fromkeys(file.name for file in data_dir("scenes").glob("*.yaml")))
+        self.update(known)
+
+    def __getitem__(self, name: str) -> ConfigNode:
+        node = super().__getitem__(name)
+        if node is None:
+            content = OmegaConf.create(_read(data_dir("scenes") / name))
+            self[name] = node = ConfigNode(name=name, node=content, group="scene", package=None, provider=None)
+        return node
 
 
 def _is_file(value: str) -> bool:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from simgen.errors import SimgenError
-from simgen.generate.messages import Assignment, Failed, FramesDone, ShardDone
+from simgen.generate.messages import Assignment, Compiling, Failed, FramesDone, Ready, ShardDone
 from simgen.generate.source import OpenSource
 from simgen.processes import nameless_main, worker_context
 from simgen.shards.files import TEMPORARY
@@ -36,6 +36,7 @@ class WorkerError(SimgenError):
 class _Worker:
     process: BaseProcess
     connection: Connection
+    helping: bool = False
     entry: ShardEntry | None = None
     frames: int = 0
     scenes: int = 0
@@ -49,8 +50,9 @@ class Executor:
     workers: int
     scenes_per_worker: int
     on_progress: Callable[[int], None]
-    """Told the frames of all unfinished shards together."""
+    """Told the frames of all unfinished shards together, first when the first worker has compiled what it needs."""
     on_shard: Callable[[ShardEntry, ShardDone], None]
+    _compiled: bool = False
     _team: list[_Worker] = field(default_factory=list)
     _queue: deque[ShardEntry] = field(default_factory=deque)
     _deaths: Counter[int] = field(default_factory=Counter)
@@ -73,11 +75,15 @@ class Executor:
         self._stop(_GRACE, ask=True)
 
     def _feed(self) -> None:
-        """Give every worker a shard, starting workers as long as there are shards for them."""
+        """Give every worker a shard, starting workers as long as there are shards for them.
+
+        Until all is compiled, which others need not do again then, there is one, and maybe one that helps it.
+        """
         while self._queue:
-            idle = next((worker for worker in self._team if worker.entry is None), None)
+            able = self._team if self._compiled else [worker for worker in self._team if not worker.helping]
+            idle = next((worker for worker in able if worker.entry is None), None)
             if idle is None:
-                if len(self._team) == self.workers:
+                if len(able) == (self.workers if self._compiled else 1):
                     return
                 idle = _start(self.assignment)
                 self._team.append(idle)
@@ -91,7 +97,14 @@ class Executor:
         except (EOFError, OSError):
             self._bury(worker)
             return
-        if isinstance(message, FramesDone):
+        if isinstance(message, Compiling):
+            _log.info("%s", message.sentence)
+            if len(self._team) < self.workers:
+                self._team.append(_start(self.assignment, helping=True))
+            return
+        if isinstance(message, Ready):
+            self._compiled = True
+        elif isinstance(message, FramesDone):
             worker.frames += message.count
         elif isinstance(message, ShardDone):
             entry, worker.entry, worker.frames = worker.entry, None, 0
@@ -193,13 +206,13 @@ def prepare(open_source: OpenSource) -> None:
     worker_context(open_source.__module__)
 
 
-def _start(assignment: Assignment) -> _Worker:
+def _start(assignment: Assignment, helping: bool = False) -> _Worker:
     from simgen.generate import worker
 
     context = worker_context(assignment.open_source.__module__)
     ours, theirs = context.Pipe()
-    process = context.Process(target=worker.main, args=(theirs, assignment), daemon=True)
+    process = context.Process(target=worker.main, args=(theirs, assignment, helping), daemon=True)
     with nameless_main():
         process.start()
     theirs.close()
-    return _Worker(process, ours)
+    return _Worker(process, ours, helping)

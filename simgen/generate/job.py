@@ -99,7 +99,6 @@ def render(
                 pending = [entry for entry in manifest.shards if entry.state == "pending"]
                 if pending:
                     tell(Progress("preparing", _complete_frames(manifest), manifest.frames))
-                    source.warm_up()
                     source.close()
                     _Run(config, folder, manifest, tell, open_source).make(pending)
         finally:
@@ -153,7 +152,8 @@ class _Run:
     ) -> None:
         self._folder, self._manifest, self._tell = folder, manifest, tell
         self._before = self._complete = _complete_frames(manifest)
-        self._began = self._saved = time.monotonic()
+        self._began: float | None = None
+        self._saved = time.monotonic()
         self._complaints = 0
         output = config.output
         assignment = Assignment(
@@ -198,6 +198,8 @@ class _Run:
             self._saved = time.monotonic()
 
     def _report(self, unfinished: int) -> None:
+        if self._began is None:
+            self._began = time.monotonic()
         done, seconds = self._complete + unfinished, time.monotonic() - self._began
         self._tell(Progress("rendering", done, self._manifest.frames, done - self._before, seconds))
 

@@ -25,6 +25,18 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class Compiling:
+    """It takes long until this worker is ready, and another can help; ``sentence`` tells the user why."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that had to be compiled is; shards are made from now on."""
+
+
+@dataclass(frozen=True)
 class FramesDone:
     """``count`` frames more of the shard at hand are in its file."""
 
@@ -54,4 +66,4 @@ class Failed:
     traceback: str = ""
 
 
-Message = FramesDone | ShardDone | Failed
+Message = Compiling | Ready | FramesDone | ShardDone | Failed

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,8 +46,6 @@ from simgen.scene.state import BodyState, SceneState, Simulation
 from simgen.sensors.camera import at_resolution
 from simgen.sensors.remap import RemapCache
 from simgen.shards.storing import to_stored
-
-_log = logging.getLogger("simgen")
 
 
 class SceneSource:
@@ -103,15 +100,19 @@ class SceneSource:
         """Folder at the top of an asset path -> digest of what those of its files hold that scenes may show."""
         return contents(self.library, used(self.config, self.library))
 
-    def warm_up(self) -> None:
-        """Compute small images of a box, without physics and files: this compiles what Numba has to compile."""
+    def warm_up(self, tell: Callable[[str], None] = lambda _: None, helping: bool = False) -> None:
+        """Compute small images of a box, without physics and files: this compiles what Numba has to compile.
+
+        ``tell`` is given a sentence beforehand when that takes long; ``helping`` is for a second process meanwhile.
+        """
         if self.renderer.name == "raster" and self.renderer.device == "cpu":
-            raster.warm_up(lambda: _log.info("compiling the renderer: about a minute, once for this version"))
+            raster.warm_up(lambda: tell("compiling the renderer: about a minute, once for this version"), helping)
         noise.warm_up()
         occupied.warm_up()
         record, simulation = _box(self.config)
         library = Library()
-        for frame in compute_frames(record, simulation, library, self.renderer, self.passes, {"box": 1}):
+        passes = [name for name in self.passes if name != "rgb"] if helping else self.passes
+        for frame in compute_frames(record, simulation, library, self.renderer, passes, {"box": 1}):
             for name, image in frame.images.items():
                 to_stored(name, image)
 

@@ -52,8 +52,12 @@ class Source(Protocol):
         """Part of the assets -> digest of what its files hold, of those that scenes may show."""
         ...
 
-    def warm_up(self) -> None:
-        """Compile what has to be compiled, so that processes opened afterwards find it on the disk."""
+    def warm_up(self, tell: Callable[[str], None], helping: bool = False) -> None:
+        """Compile what has to be compiled, so that processes opened afterwards find it on the disk.
+
+        ``tell`` is given a sentence beforehand when that takes long. ``helping``: another process does the same just
+        now, and will find what this one is through with first.
+        """
         ...
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ import cv2
 from simgen.config import from_plain
 from simgen.errors import SimgenError
 from simgen.generate.asked import tally
-from simgen.generate.messages import Assignment, Failed, FramesDone, Message, ShardDone
+from simgen.generate.messages import Assignment, Compiling, Failed, FramesDone, Message, Ready, ShardDone
 from simgen.generate.source import Source
 from simgen.processes import settle_in
 from simgen.scene.record import SceneRecord
@@ -34,8 +34,11 @@ _REPORT_EVERY = 0.1
 """Seconds."""
 
 
-def main(connection: Connection, assignment: Assignment) -> None:
-    """Make the shards that come over ``connection`` (ShardEntry, None to leave) and answer with Messages.
+def main(connection: Connection, assignment: Assignment, helping: bool = False) -> None:
+    """Compile what has to be compiled, then make the shards that come over ``connection`` (ShardEntry, None to leave).
+
+    Answers are Messages; Ready comes before those on shards, but from a worker that is ``helping`` another to compile,
+    which is sent its first shard only when the other is ready.
 
     When the process of the job dies, however it dies, this one leaves at once, whatever it is computing.
     """
@@ -45,6 +48,9 @@ def main(connection: Connection, assignment: Assignment) -> None:
     cv2.setNumThreads(1)
     try:
         source = assignment.open_source(from_plain(dict(assignment.config)))
+        source.warm_up(lambda sentence: None if helping else connection.send(Compiling(sentence)), helping)
+        if not helping:
+            connection.send(Ready())
         settle_in()
         while (entry := connection.recv()) is not None:
             connection.send(make_shard(assignment, source, entry, _reports(connection)))

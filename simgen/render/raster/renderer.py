@@ -14,7 +14,7 @@ from simgen.kernels import is_cached
 from simgen.render.base import PASSES, Buffers, Camera, Drawable, Environment, Neighbour, Snapshot
 from simgen.render.raster import fragments, labels
 from simgen.render.raster.antialias import sample_pattern
-from simgen.render.raster.environment import Environments
+from simgen.render.raster.environment import Environments, prefilter
 from simgen.render.raster.fragments import Fragments, Placed
 from simgen.render.raster.labels import write_labels
 from simgen.render.raster.lighting import shade_image
@@ -159,22 +159,28 @@ def _write_labels(snapshot: Snapshot, placed: Placed, seen: Fragments, out: dict
     )  # fmt: skip
 
 
-def warm_up(on_compile: Callable[[], None] | None = None) -> None:
+def warm_up(on_compile: Callable[[], None] | None = None, helping: bool = False) -> None:
     """Compile all kernels, or load them from the disk cache, by rendering a tiny image of every pass.
 
     ``on_compile`` is called first when the cache holds nothing for this version of the code, so that a first run can
-    say why it takes its time.
+    say why it takes its time. ``helping`` is for a process beside one that does this already: it begins with what
+    comes late there, and leaves out shading, with which the other is busy longest.
     """
     if on_compile is not None and not is_cached(shade):
         on_compile()
     renderer = RasterRenderer(samples=4, shadow_size=64)
     snapshot = _tiny_snapshot()
-    renderer.render([snapshot], list(PASSES))
+    if helping:
+        prefilter(snapshot.environment.radiance)
+        renderer.render([snapshot], [name for name in PASSES if name != "rgb"])
+    else:
+        renderer.render([snapshot], ["rgb"])
+        renderer.render([snapshot], list(PASSES))
     renderer.silhouettes(snapshot)
 
 
 def _tiny_snapshot() -> Snapshot:
-    """A textured, cut-out triangle under every kind of light."""
+    """Two textured, cut-out triangles under every kind of light, one in the shadow of the other."""
     pixels = np.full((4, 4, 4), 255, np.uint8)
     maps = [Texture(f"warm-up-{k}", pixels, srgb=k == 0) for k in range(3)]
     material = Material(
@@ -192,6 +198,10 @@ def _tiny_snapshot() -> Snapshot:
         LightRecord(kind, position=(0.0, 0.0, 3.0), extent=(0.1, 0.1))
         for kind in ("directional", "point", "spot", "area")
     )
-    still = Neighbour(np.eye(4)[None], T_world_cam)
+    raised = np.eye(4)
+    raised[:3, 3] = 0.3, 0.0, 0.5
+    poses = np.stack([np.eye(4), raised])
+    drawables = tuple(Drawable(mesh, material, pose, instance_id=k + 1) for k, pose in enumerate(poses))
+    still = Neighbour(poses, T_world_cam)
     environment = Environment("warm-up", np.ones((4, 8, 3), np.float32))
-    return Snapshot((Drawable(mesh, material, np.eye(4), instance_id=1),), lights, environment, camera, still, still)
+    return Snapshot(drawables, lights, environment, camera, still, still)

@@ -84,7 +84,8 @@ def _find_extremes(points: Any, towards: Any, out: Any) -> None:
             height = points[i, 0] * x + points[i, 1] * y + points[i, 2] * z
             if height > most:
                 best, most = i, height
-        out[d] = points[best]
+        for k in range(3):
+            out[d, k] = points[best, k]
 
 
 def is_closed(mesh: Mesh) -> bool:
