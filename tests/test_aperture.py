@@ -73,16 +73,16 @@ def test_what_is_in_focus_stays_sharp_and_where_it_is() -> None:
 
 def test_an_edge_out_of_focus_is_seen_through() -> None:
     """Near an edge in front of what is in focus, that is seen as far as the opening is not covered."""
-    diameter, near, far = 0.1, 0.5, 1.0
+    diameter, near, far = 0.1, 0.5, 2.0
     lens = ApertureRecord(diameter, far - 0.0005, samples=128)
     # A dark curtain covers the left half from the camera's centre; a white board in focus is behind it, too far to be
     # darkened by it.
     size = (0.3, 0.3, 0.0001)
-    record = boxes([size, (2.0, 2.0, 0.001)], frame(aperture=lens))
+    record = boxes([size, (4.0, 4.0, 0.001)], frame(aperture=lens))
     dark = replace(record.bodies[0], material=MaterialRecord(base_color=(0.0, 0.0, 0.0), roughness=1.0))
     record = replace(record, bodies=(dark, replace(record.bodies[1], category=None)))
     motion = lambda t: [at(-size[0] / 2, 0, near), at(0, 0, far)]  # noqa: E731
-    board = light(boxes([(2.0, 2.0, 0.001)], frame()), lambda t: [at(0, 0, far)])[HEIGHT // 2, WIDTH // 2, 1]
+    board = light(boxes([(4.0, 4.0, 0.001)], frame()), lambda t: [at(0, 0, far)])[HEIGHT // 2, WIDTH // 2, 1]
     image = light(record, motion)[HEIGHT // 2, :, 1]
     curtain = image[10]
     x = COLUMN - (WIDTH - 1) / 2

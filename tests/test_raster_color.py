@@ -376,17 +376,30 @@ def test_penumbrae_follow_the_size_of_the_light(renderer):
     assert widths[0] < widths[1] < widths[2]
 
 
-def test_objects_darken_the_ground_they_stand_on(renderer):
-    ground = draw(quad(), None, 0, LAMBERT)
-    block = draw(box(half=(0.1, 0.1, 0.1)), pose((0, 0, 0.1)), 1, LAMBERT)
+@pytest.mark.parametrize("albedo", [0.1, 0.3])
+def test_objects_darken_the_ground_they_stand_on(renderer, albedo):
+    near, far = ground_around_a_block(renderer, albedo)
+    assert near < 0.8
+    assert far > 0.97
+
+
+def test_bright_surfaces_light_each_other_up(renderer):
+    assert ground_around_a_block(renderer, 0.9)[0] > ground_around_a_block(renderer, 0.1)[0] + 0.1
+
+
+def ground_around_a_block(renderer, albedo):
+    """Light that the ground sends out under a white sky, close to a block and far from it, relative to bare ground."""
+    dull = Material(base_color=(albedo, albedo, albedo, 1), roughness=1.0)
+    ground = draw(quad(), None, 0, dull)
+    block = draw(box(half=(0.1, 0.1, 0.1)), pose((0, 0, 0.1)), 1, dull)
     cam = camera((0.3, -1.6, 0.9), (0, 0, 0), 160, 120, 0.8)
     images = renderer.render([snapshot([ground, block], cam)], ["rgb", *WHERE]).images
-    rgb, ids, where = images["rgb"][0][..., 0], images["instance"][0], images["object_coords"][0]
+    rgb, ids, where = images["rgb"][0][..., 0].copy(), images["instance"][0], images["object_coords"][0]
     d = np.abs(where[..., :2]).max(-1)
     ground_pixels = (ids == 0) & (images["part"][0] > 0)
     near, far = ground_pixels & (d < 0.12), ground_pixels & (d > 0.5)
-    assert rgb[near].mean() < 0.8
-    assert rgb[far].mean() > 0.97
+    bare = color(renderer, snapshot([ground], cam))[..., 0]
+    return (rgb / bare)[near].mean(), (rgb / bare)[far].mean()
 
 
 def test_anti_aliasing_blends_colour_but_no_label(renderer):

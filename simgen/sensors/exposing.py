@@ -7,6 +7,7 @@ of the final image each of its pixels belongs to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.render.base import Renderer, Snapshot
+from simgen.render.raster.occlusion import WIDEST
 from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 from simgen.scene.camera_record import ApertureRecord
 from simgen.sensors.aperture import opening_points, seen_from
@@ -25,6 +27,9 @@ Rows = Callable[[int, int, int, int], NDArray[np.float32]]
 
 _ALIGNED = 8
 """Windows of colour begin at multiples of this row: shading has patterns of pixels that repeat."""
+
+_SMOOTHED = 8
+"""Rows over which shading spreads what it has found."""
 
 _FEW_LIGHTS = 4
 """With more, which of them cast shadows can depend on what is in the window."""
@@ -129,8 +134,8 @@ def _surroundings(moment: Snapshot, first: int, last: int) -> tuple[int, int]:
     camera = moment.camera
     if len(moment.lights) > _FEW_LIGHTS:
         return 0, camera.height
-    # What is next to a window darkens what is in it: ambient occlusion reaches a fifth of half the width at most.
-    margin = -(-camera.width // (10 * _ALIGNED)) * _ALIGNED
+    # What is next to a window darkens what is in it, as far as ambient occlusion reaches and is smoothed.
+    margin = math.ceil((WIDEST * camera.width + _SMOOTHED) / _ALIGNED) * _ALIGNED
     return max((first - margin) // _ALIGNED * _ALIGNED, 0), min(last + margin, camera.height)
 
 

@@ -29,7 +29,7 @@ from simgen.render.raster.shadow_fit import caster_matrices, fit_view
 from simgen.render.raster.shadow_scene import SceneLights, light_scene
 
 _DISCS = shadow_filter.spiral()
-_TURNS = raster_occlusion.spiral()
+_TURNS = raster_occlusion.slices()
 
 
 @dataclass(eq=False)

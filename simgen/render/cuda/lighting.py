@@ -64,6 +64,7 @@ HARMONICS = 11
 ENVIRONMENT_REALS = 38
 
 octahedral = device(mathematics.octahedral)
+interreflected = device(mathematics.interreflected)
 highlight = device(mathematics.highlight)
 rectangle_form_factor = device(mathematics.rectangle_form_factor)
 schlick = device(mathematics.schlick)
@@ -228,11 +229,14 @@ def add_environment(light: Any, start: int, reflections: Any, f: Any) -> None:
     eg = (fg * factor + bias) * (_1 + fg * more)
     eb = (fb * factor + bias) * (_1 + fb * more)
     f[OUT_R] += intensity * (
-        f[R] * (_1 - er) * irradiance(light[HARMONICS:], 0, x, y, z) * opening + er * red * reflected
+        f[R] * (_1 - er) * irradiance(light[HARMONICS:], 0, x, y, z) * interreflected(opening, f[R])
+        + er * red * reflected
     )
     f[OUT_G] += intensity * (
-        f[G] * (_1 - eg) * irradiance(light[HARMONICS:], 1, x, y, z) * opening + eg * green * reflected
+        f[G] * (_1 - eg) * irradiance(light[HARMONICS:], 1, x, y, z) * interreflected(opening, f[G])
+        + eg * green * reflected
     )
     f[OUT_B] += intensity * (
-        f[B] * (_1 - eb) * irradiance(light[HARMONICS:], 2, x, y, z) * opening + eb * blue * reflected
+        f[B] * (_1 - eb) * irradiance(light[HARMONICS:], 2, x, y, z) * interreflected(opening, f[B])
+        + eb * blue * reflected
     )

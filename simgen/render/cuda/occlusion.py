@@ -8,13 +8,17 @@ import numpy as np
 
 from simgen.render.cuda.device import cuda, device, kernel
 from simgen.render.cuda.surface import interpolate_normal, key_triangle, key_w
+from simgen.render.raster import occlusion
 from simgen.render.raster.layout import CX, CY, FX, FY
-from simgen.render.raster.occlusion import _STRENGTH, TAPS
+from simgen.render.raster.occlusion import FADE, SLICE, STEPS, WIDEST
 from simgen.render.raster.visibility import EMPTY
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 _HALF = np.float32(0.5)
+slice_normal = device(occlusion.slice_normal)
+horizon = device(occlusion.horizon)
+open_share = device(occlusion.open_share)
 
 
 @device
@@ -43,53 +47,68 @@ def gather_half(
 
 
 @device
+def _ahead(
+    u: Any, v: Any, start: int, width: int, height: int, camera: Any, depth: Any, px: Any, py: Any, z: Any,
+    nx: Any, ny: Any, nz: Any, vx: Any, vy: Any, vz: Any, fade: Any, low: Any,
+) -> Any:  # fmt: skip
+    """The horizon that the surface seen at (u, v), half a pixel less, makes at a point; ``low`` where there is none."""
+    column = np.int64(min(max(u, _0), np.float32(width - 1)))
+    row = np.int64(min(max(v, _0), np.float32(height - 1)))
+    found = depth[start + row * width + column]
+    inverse_fx, inverse_fy = _1 / (np.float32(camera[FX]) * _HALF), _1 / (np.float32(camera[FY]) * _HALF)
+    qx = (np.float32(column) - np.float32(camera[CX]) * _HALF) * inverse_fx * found - px
+    qy = (np.float32(row) - np.float32(camera[CY]) * _HALF) * inverse_fy * found - py
+    raised = horizon(qx, qy, found - z, nx, ny, nz, vx, vy, vz, np.float32(0.002) * z, fade, low)
+    return raised if found > _0 else low
+
+
+@device
 def _open(
-    column: int, row: int, start: int, width: int, height: int, camera: Any, radius: Any, discs: Any, depth: Any,
+    column: int, row: int, start: int, width: int, height: int, camera: Any, radius: Any, turns: Any, depth: Any,
     normal: Any,
 ) -> Any:  # fmt: skip
     """Share of the sky that is open at a half-resolution pixel of the image that begins at ``start``."""
     at = start + row * width + column
     z = depth[at]
     fx, fy = np.float32(camera[FX]) * _HALF, np.float32(camera[FY]) * _HALF
-    cx, cy = np.float32(camera[CX]) * _HALF, np.float32(camera[CY]) * _HALF
-    inverse_fx, inverse_fy = _1 / fx, _1 / fy
-    r2 = radius * radius
-    inverse_r2, tiny = _1 / r2, np.float32(1e-6) * r2
-    right, bottom = np.float32(width - 1), np.float32(height - 1)
     x, y = np.float32(column), np.float32(row)
-    reach = min(radius * fx / max(z, np.float32(1e-6)), np.float32(0.2) * np.float32(width))
+    reach = min(radius * fx / max(z, np.float32(1e-6)), np.float32(WIDEST) * np.float32(width))
     if not (z > _0 and reach >= _1):
         return _1
     nx, ny, nz = normal[3 * at], normal[3 * at + 1], normal[3 * at + 2]
-    px, py = (x - cx) * inverse_fx * z, (y - cy) * inverse_fy * z
-    bias = np.float32(0.002) * z + np.float32(0.01) * radius
-    turn = 2 * (TAPS + (row & 3) * 4 + (column & 3))
-    c, s = discs[turn], discs[turn + 1]
-    blocked = _0
-    for k in range(TAPS):
-        dx, dy = discs[2 * k], discs[2 * k + 1]
-        u = np.floor(x + (dx * c - dy * s) * reach + _HALF)
-        v = np.floor(y + (dx * s + dy * c) * reach + _HALF)
-        u, v = min(max(u, _0), right), min(max(v, _0), bottom)
-        zq = depth[start + np.int64(v) * width + np.int64(u)]
-        if zq > _0:
-            qx, qy, qz = (u - cx) * inverse_fx * zq - px, (v - cy) * inverse_fy * zq - py, zq - z
-            d2 = qx * qx + qy * qy + qz * qz
-            above = qx * nx + qy * ny + qz * nz - bias
-            blocked += max(above, _0) / np.sqrt(d2 + tiny) * max(_1 - d2 * inverse_r2, _0)
-    return _1 / (_1 + blocked * np.float32(_STRENGTH / TAPS))
+    px, py = (x - np.float32(camera[CX]) * _HALF) / fx * z, (y - np.float32(camera[CY]) * _HALF) / fy * z
+    inverse = _1 / np.sqrt(px * px + py * py + z * z + np.float32(1e-12))
+    vx, vy, vz = -px * inverse, -py * inverse, -z * inverse
+    turn = SLICE * ((row & 3) * 4 + (column & 3))
+    c, s = turns[turn], turns[turn + 1]
+    length, sine, cosine = slice_normal(c, s, nx, ny, nz, vx, vy, vz)
+    fade = np.float32(FADE) / radius
+    ahead, behind = -sine, sine
+    for step in range(STEPS):
+        far = max(turns[turn + 2 + step] * reach, np.float32(1 + step))
+        found = _ahead(
+            x + _HALF + c * far, y + _HALF + s * far, start, width, height, camera, depth, px, py, z, nx, ny, nz,
+            vx, vy, vz, fade, -sine,
+        )  # fmt: skip
+        ahead = max(ahead, found)
+        found = _ahead(
+            x + _HALF - c * far, y + _HALF - s * far, start, width, height, camera, depth, px, py, z, nx, ny, nz,
+            vx, vy, vz, fade, sine,
+        )  # fmt: skip
+        behind = max(behind, found)
+    return open_share(ahead, behind, length, sine, cosine)
 
 
 @kernel
 def occlude(
-    width: int, height: int, cameras: Any, radii: Any, discs: Any, depth: Any, normal: Any, out: Any, count: int
+    width: int, height: int, cameras: Any, radii: Any, turns: Any, depth: Any, normal: Any, out: Any, count: int
 ) -> None:
     """A thread per half-resolution pixel: its share of open sky, unsmoothed."""
     i = cuda.grid(1)
     if i < count:
         image, pixel = i // (width * height), i % (width * height)
         out[i] = _open(
-            pixel % width, pixel // width, image * width * height, width, height, cameras[image], radii[image], discs,
+            pixel % width, pixel // width, image * width * height, width, height, cameras[image], radii[image], turns,
             depth, normal,
         )  # fmt: skip
 
@@ -140,4 +159,4 @@ def sky_seen(px: Any, py: Any, w: Any, start: int, width: int, height: int, dept
         share = near * max(_1 - abs(depth[at] * w - _1) * np.float32(16.0), _0)
         total += share * source[at]
         weight += share
-    return total / weight
+    return min(max(total / weight, _0), _1)

@@ -41,7 +41,7 @@ from simgen.render.raster.block import (
 )
 from simgen.render.raster.environment import LAST, irradiance, reflection_level
 from simgen.render.raster.jit import fast, ix
-from simgen.render.raster.mathematics import octahedral, saturate, split_sum
+from simgen.render.raster.mathematics import interreflected, octahedral, saturate, split_sum
 from simgen.render.raster.textures import BLUE_SCALE, GREEN_SCALE, RED_SCALE, unpack_color
 
 _1 = np.float32(1.0)
@@ -144,11 +144,14 @@ def add_environment(
         eg = (fg * factor + bias) * (_1 + fg * more)
         eb = (fb * factor + bias) * (_1 + fb * more)
         b[ix(OUT_R + i)] += intensity * (
-            b[ix(R + i)] * (_1 - er) * irradiance(harmonics, 0, x, y, z) * opening + er * red * reflected
+            b[ix(R + i)] * (_1 - er) * irradiance(harmonics, 0, x, y, z) * interreflected(opening, b[ix(R + i)])
+            + er * red * reflected
         )
         b[ix(OUT_G + i)] += intensity * (
-            b[ix(G + i)] * (_1 - eg) * irradiance(harmonics, 1, x, y, z) * opening + eg * green * reflected
+            b[ix(G + i)] * (_1 - eg) * irradiance(harmonics, 1, x, y, z) * interreflected(opening, b[ix(G + i)])
+            + eg * green * reflected
         )
         b[ix(OUT_B + i)] += intensity * (
-            b[ix(B + i)] * (_1 - eb) * irradiance(harmonics, 2, x, y, z) * opening + eb * blue * reflected
+            b[ix(B + i)] * (_1 - eb) * irradiance(harmonics, 2, x, y, z) * interreflected(opening, b[ix(B + i)])
+            + eb * blue * reflected
         )

@@ -18,7 +18,7 @@ from simgen.render.raster.shading import shade
 from simgen.render.raster.shadow_scene import SceneLights, ShadowMaps
 
 _DISCS = shadow_filter.spiral()
-_TURNS = occlusion.spiral()
+_TURNS = occlusion.slices()
 
 
 def shade_image(
@@ -100,7 +100,7 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
     occlusion.gather_half(seen.count, seen.px, seen.py, seen.w, seen.nx, seen.ny, seen.nz, w, h, depth, normal)
     radius = np.float32(occlusion_radius(tables))
     working = get("occlusion", np.float32, occlusion.CHANNELS * occlusion.STRIDE)
-    addresses = get("occlusion_at", np.int32, occlusion.CHUNK)
+    addresses = get("occlusion_at", np.int32, 2 * occlusion.CHUNK)
     occlusion.occlude(w, h, tables.camera, radius, _TURNS, depth, normal, working, addresses, a)
     occlusion.smooth(w, h, depth, a, b, 1, 0)
     occlusion.smooth(w, h, depth, b, a, 0, 1)
@@ -110,5 +110,5 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
 
 
 def occlusion_radius(tables: Tables) -> float:
-    """How far ambient occlusion reaches, in metres: 0.6 of the median extent of the labelled objects."""
-    return 0.1 if tables.extent is None else float(min(max(tables.extent * 0.6, 0.005), 2.0))
+    """How far ambient occlusion reaches, in metres: three times the median extent of the labelled objects."""
+    return 0.5 if tables.extent is None else float(min(max(tables.extent * 3.0, 0.03), 5.0))

@@ -71,6 +71,29 @@ def atan2(y: Any, x: Any) -> Any:
 
 
 @fast
+def arc_cosine(x: Any) -> Any:
+    """Angle in [0, pi] whose cosine is ``x`` in [-1, 1], within 7e-5 (Abramowitz and Stegun 4.4.45)."""
+    t = min(abs(x), _1)
+    series = np.float32(1.5707288) + t * (
+        np.float32(-0.2121144) + t * (np.float32(0.0742610) + t * np.float32(-0.0187293))
+    )
+    angle = np.sqrt(_1 - t) * series
+    return PI - angle if x < _0 else angle
+
+
+@fast
+def interreflected(opening: Any, albedo: Any) -> Any:
+    """What share of the ambient light arrives where ``opening`` of the sky is seen past surfaces of this ``albedo``.
+
+    They pass on some of the light that they keep off (Jimenez et al. 2016, section 5).
+    """
+    a = np.float32(2.0404) * albedo - np.float32(0.3324)
+    b = np.float32(-4.7951) * albedo + np.float32(0.6417)
+    c = np.float32(2.7552) * albedo + np.float32(0.6903)
+    return max(opening, opening * (c + opening * (b + opening * a)))
+
+
+@fast
 def octahedral(x: Any, y: Any, z: Any) -> Any:
     """Octahedral coordinates in [0, 1] of a direction of any length (Meyer et al. 2010)."""
     scale = _1 / max(abs(x) + abs(y) + abs(z), np.float32(1e-30))

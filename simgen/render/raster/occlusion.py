@@ -1,9 +1,9 @@
 """Ambient occlusion from depth and normals at half resolution, so that objects sit on what they stand on.
 
-Points seen near a surface point and above its tangent plane shut off a part of the sky that grows with their elevation
-and falls with their distance (obscurance, Zhukov et al. 1998). They are looked up along a spiral in the image that
-turns from pixel to pixel (McGuire, Mara and Luebke 2012); the result is smoothed across the pattern of turns and
-brought back to full resolution without crossing depth edges.
+How much of the sky a surface point sees, weighted as diffuse light is, follows in closed form from the horizons on both
+sides of it in slices through the viewing direction (Jimenez, Wu, Pesce and Jarabo 2016, "Practical real-time strategies
+for accurate indirect occlusion"). Each pixel looks along one of 16 slices; the result is smoothed across their pattern
+and brought back to full resolution without crossing depth edges.
 """
 
 from __future__ import annotations
@@ -16,26 +16,39 @@ from numpy.typing import NDArray
 from simgen.render.raster.block import ABOVE, BELOW, OPEN, SX, SY, TUPPER, Z
 from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CX, CY, FX, FY
+from simgen.render.raster.mathematics import arc_cosine
 
-TAPS = 12
-_STRENGTH = 9.0
-"""Leaves less than half of the sky open at the foot of an object, which stands for what lies beyond the reach too."""
-_TURNS = 16
+STEPS = 5
+"""Points looked at on each side of a slice."""
+SLICE = 2 + STEPS
+"""Numbers of a slice, see ``slices``."""
+WIDEST = 0.2
+"""How far it looks in the image at most, as a share of the image's width."""
+FADE = 1 / 0.6
+"""What is farther than 0.4 of the reach counts less and less."""
+RISE = 8.0
+"""What rises above the tangent plane by less than an eighth of its distance counts less: no surface is quite flat."""
+_PATTERN = 16
 _LIKE = np.float32(16.0)
 """One over the relative difference in depth from which on neighbours count for nothing."""
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
+_2 = np.float32(2.0)
 _HALF = np.float32(0.5)
+_QUARTER = np.float32(0.25)
+_TINY = np.float32(1e-12)
 
 
-def spiral() -> NDArray[np.float32]:
-    """Flat pairs: the taps within the unit disc, then the cosines and sines of 16 turns."""
-    k = np.arange(TAPS)
-    radius, angle = (k + 0.5) / TAPS, k * np.pi * (3 - np.sqrt(5))
-    # The order of a 4 x 4 Bayer matrix keeps neighbouring turns apart.
-    turn = np.array([0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5]) / _TURNS * 2 * np.pi
-    discs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
-    return np.concatenate([discs, np.stack([np.cos(turn), np.sin(turn)], 1)]).astype(np.float32).reshape(-1)
+def slices() -> NDArray[np.float32]:
+    """The slices of a pattern of 4 x 4 pixels, (16 * SLICE,): cosine, sine, and places along it as shares of the reach.
+
+    The order of a 4 x 4 Bayer matrix keeps neighbouring angles apart; places are shifted from pixel to pixel, too.
+    """
+    bayer = np.array([0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5])
+    angle = bayer / _PATTERN * np.pi
+    shift = bayer[(np.arange(_PATTERN) * 7 + 3) % _PATTERN] / _PATTERN
+    places = ((np.arange(STEPS) + shift[:, None]) / STEPS) ** 1.5
+    return np.column_stack([np.cos(angle), np.sin(angle), places]).astype(np.float32).reshape(-1)
 
 
 @fast
@@ -61,23 +74,24 @@ CHUNK = 1024
 """Pixels of a row that are computed together."""
 STRIDE = CHUNK + 16
 """From value to value; not a power of two, which would crowd one set of the cache."""
-_Z, _PX, _PY, _NX, _NY, _NZ, _REACH, _C, _S, _U, _V, _FOUND, _BLOCKED, _BIAS = (k * STRIDE for k in range(14))
-CHANNELS = 14
+_Z, _PX, _PY, _NX, _NY, _NZ, _VX, _VY, _VZ = (k * STRIDE for k in range(9))
+_C, _S, _REACH, _BIAS, _SIN, _COS, _LENGTH, _AHEAD, _BEHIND, _UA, _VA, _ZA, _UB, _VB, _ZB = (
+    k * STRIDE for k in range(9, 24)
+)
+CHANNELS = 24
 
 
 @fast
 def occlude(
-    width: int, height: int, camera: Any, radius: Any, discs: Any, depth: Any, normal: Any, b: Any, a: Any, out: Any
+    width: int, height: int, camera: Any, radius: Any, turns: Any, depth: Any, normal: Any, b: Any, a: Any, out: Any
 ) -> None:
     """Share of the sky that is open at each half-resolution pixel, unsmoothed; ``b`` and ``a`` are working memory."""
     total = width * height
     fx, fy = np.float32(camera[FX]) * _HALF, np.float32(camera[FY]) * _HALF
     cx, cy = np.float32(camera[CX]) * _HALF, np.float32(camera[CY]) * _HALF
     inverse_fx, inverse_fy = _1 / fx, _1 / fy
-    r2 = radius * radius
-    inverse_r2, tiny = _1 / r2, np.float32(1e-6) * r2
-    scale = np.float32(_STRENGTH / TAPS)
-    widest = np.float32(0.2) * np.float32(width)
+    fade = np.float32(FADE) / radius
+    widest = np.float32(WIDEST) * np.float32(width)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
     for row in range(height):
         y = np.float32(row)
@@ -91,42 +105,129 @@ def occlude(
                 b[ix(_NY + i)] = normal[ix(total + start + i)]
                 b[ix(_NZ + i)] = normal[ix(2 * total + start + i)]
             for i in range(n):
-                turn = 2 * (TAPS + (row & 3) * 4 + ((first + i) & 3))
-                b[ix(_C + i)] = discs[turn]
-                b[ix(_S + i)] = discs[turn + 1]
+                turn = SLICE * ((row & 3) * 4 + ((first + i) & 3))
+                b[ix(_C + i)] = turns[turn]
+                b[ix(_S + i)] = turns[turn + 1]
             for i in range(n):
                 z = b[ix(_Z + i)]
-                b[ix(_PX + i)] = (np.float32(first + i) - cx) * inverse_fx * z
-                b[ix(_PY + i)] = (y - cy) * inverse_fy * z
+                px, py = (np.float32(first + i) - cx) * inverse_fx * z, (y - cy) * inverse_fy * z
+                b[ix(_PX + i)] = px
+                b[ix(_PY + i)] = py
                 b[ix(_REACH + i)] = min(radius * fx / max(z, np.float32(1e-6)), widest)
-                b[ix(_BIAS + i)] = np.float32(0.002) * z + np.float32(0.01) * radius
-                b[ix(_BLOCKED + i)] = _0
-            for k in range(TAPS):
-                dx, dy = discs[2 * k], discs[2 * k + 1]
+                b[ix(_BIAS + i)] = np.float32(0.002) * z
+                # Towards the camera.
+                inverse = _1 / np.sqrt(px * px + py * py + z * z + _TINY)
+                vx, vy, vz = -px * inverse, -py * inverse, -z * inverse
+                b[ix(_VX + i)] = vx
+                b[ix(_VY + i)] = vy
+                b[ix(_VZ + i)] = vz
+                length, sine, cosine = slice_normal(
+                    b[ix(_C + i)], b[ix(_S + i)], b[ix(_NX + i)], b[ix(_NY + i)], b[ix(_NZ + i)], vx, vy, vz
+                )
+                b[ix(_LENGTH + i)] = length
+                b[ix(_SIN + i)] = sine
+                b[ix(_COS + i)] = cosine
+                # Cosines of the angles between V and the horizons: at first those of the tangent plane.
+                b[ix(_AHEAD + i)] = -sine
+                b[ix(_BEHIND + i)] = sine
+            for step in range(STEPS):
+                least = np.float32(1 + step)
                 for i in range(n):
-                    c, s, reach = b[ix(_C + i)], b[ix(_S + i)], b[ix(_REACH + i)]
-                    u = np.floor(np.float32(first + i) + (dx * c - dy * s) * reach + _HALF)
-                    v = np.floor(y + (dx * s + dy * c) * reach + _HALF)
-                    u, v = min(max(u, _0), right), min(max(v, _0), bottom)
-                    b[ix(_U + i)] = u
-                    b[ix(_V + i)] = v
-                    a[i] = np.int32(np.int32(u) + np.int32(np.int32(v) * np.int32(width)))
+                    place = turns[SLICE * ((row & 3) * 4 + ((first + i) & 3)) + 2 + step]
+                    far = max(place * b[ix(_REACH + i)], least)
+                    x, c, s = np.float32(first + i) + _HALF, b[ix(_C + i)] * far, b[ix(_S + i)] * far
+                    b[ix(_UA + i)] = min(max(x + c, _0), right)
+                    b[ix(_VA + i)] = min(max(y + _HALF + s, _0), bottom)
+                    b[ix(_UB + i)] = min(max(x - c, _0), right)
+                    b[ix(_VB + i)] = min(max(y + _HALF - s, _0), bottom)
                 for i in range(n):
-                    b[ix(_FOUND + i)] = depth[np.uint32(a[i])]
+                    u, v = np.int32(b[ix(_UA + i)]), np.int32(b[ix(_VA + i)])
+                    b[ix(_UA + i)], b[ix(_VA + i)] = np.float32(u), np.float32(v)
+                    a[i] = np.int32(u + np.int32(v * np.int32(width)))
                 for i in range(n):
-                    zq = b[ix(_FOUND + i)]
-                    qx = (b[ix(_U + i)] - cx) * inverse_fx * zq - b[ix(_PX + i)]
-                    qy = (b[ix(_V + i)] - cy) * inverse_fy * zq - b[ix(_PY + i)]
-                    qz = zq - b[ix(_Z + i)]
-                    d2 = qx * qx + qy * qy + qz * qz
-                    above = qx * b[ix(_NX + i)] + qy * b[ix(_NY + i)] + qz * b[ix(_NZ + i)] - b[ix(_BIAS + i)]
-                    share = max(above, _0) / np.sqrt(d2 + tiny) * max(_1 - d2 * inverse_r2, _0)
-                    b[ix(_BLOCKED + i)] += share if zq > _0 else _0
+                    u, v = np.int32(b[ix(_UB + i)]), np.int32(b[ix(_VB + i)])
+                    b[ix(_UB + i)], b[ix(_VB + i)] = np.float32(u), np.float32(v)
+                    a[ix(CHUNK + i)] = np.int32(u + np.int32(v * np.int32(width)))
+                for i in range(n):
+                    b[ix(_ZA + i)] = depth[np.uint32(a[i])]
+                for i in range(n):
+                    b[ix(_ZB + i)] = depth[np.uint32(a[ix(CHUNK + i)])]
+                for i in range(n):
+                    sine = b[ix(_SIN + i)]
+                    nx, ny, nz = b[ix(_NX + i)], b[ix(_NY + i)], b[ix(_NZ + i)]
+                    vx, vy, vz = b[ix(_VX + i)], b[ix(_VY + i)], b[ix(_VZ + i)]
+                    z = b[ix(_ZA + i)]
+                    x, y_ = (b[ix(_UA + i)] - cx) * inverse_fx * z, (b[ix(_VA + i)] - cy) * inverse_fy * z
+                    ahead = horizon(
+                        x - b[ix(_PX + i)], y_ - b[ix(_PY + i)], z - b[ix(_Z + i)], nx, ny, nz, vx, vy, vz,
+                        b[ix(_BIAS + i)], fade, -sine,
+                    )  # fmt: skip
+                    b[ix(_AHEAD + i)] = max(b[ix(_AHEAD + i)], ahead if z > _0 else -sine)
+                    z = b[ix(_ZB + i)]
+                    x, y_ = (b[ix(_UB + i)] - cx) * inverse_fx * z, (b[ix(_VB + i)] - cy) * inverse_fy * z
+                    behind = horizon(
+                        x - b[ix(_PX + i)], y_ - b[ix(_PY + i)], z - b[ix(_Z + i)], nx, ny, nz, vx, vy, vz,
+                        b[ix(_BIAS + i)], fade, sine,
+                    )  # fmt: skip
+                    b[ix(_BEHIND + i)] = max(b[ix(_BEHIND + i)], behind if z > _0 else sine)
             for i in range(n):
-                found = _1 / (_1 + b[ix(_BLOCKED + i)] * scale)
-                b[ix(_BLOCKED + i)] = found if b[ix(_Z + i)] > _0 and b[ix(_REACH + i)] >= _1 else _1
+                found = open_share(
+                    b[ix(_AHEAD + i)], b[ix(_BEHIND + i)], b[ix(_LENGTH + i)], b[ix(_SIN + i)], b[ix(_COS + i)]
+                )
+                b[ix(_ZA + i)] = found if b[ix(_Z + i)] > _0 and b[ix(_REACH + i)] >= _1 else _1
             for i in range(n):
-                out[ix(start + i)] = b[ix(_BLOCKED + i)]
+                out[ix(start + i)] = b[ix(_ZA + i)]
+
+
+@fast
+def slice_normal(c: Any, s: Any, nx: Any, ny: Any, nz: Any, vx: Any, vy: Any, vz: Any) -> Any:
+    """Length of the unit normal n in a slice, and sine and cosine of its angle to v, positive towards the direction.
+
+    The slice holds the direction (``c``, ``s``, 0) and the unit vector v to the camera.
+    """
+    along = c * vx + s * vy
+    towards = nx * vx + ny * vy + nz * vz
+    beside = (c * nx + s * ny - along * towards) / np.sqrt(max(_1 - along * along, np.float32(1e-6)))
+    length = np.sqrt(beside * beside + towards * towards + _TINY)
+    return length, beside / length, towards / length
+
+
+@fast
+def horizon(
+    qx: Any, qy: Any, qz: Any, nx: Any, ny: Any, nz: Any, vx: Any, vy: Any, vz: Any, bias: Any, fade: Any, low: Any
+) -> Any:  # fmt: skip
+    """Cosine of the angle between v and the horizon that a surface at the place q from a point makes.
+
+    It is raised from ``low``, that of the tangent plane, by as much as the surface counts: not where it is far or lower
+    than ``bias`` above the plane.
+    """
+    d2 = qx * qx + qy * qy + qz * qz
+    inverse = _1 / np.sqrt(d2 + _TINY)
+    above = min(max((qx * nx + qy * ny + qz * nz - bias) * inverse * np.float32(RISE), _0), _1)
+    share = min(max(np.float32(FADE) - d2 * inverse * fade, _0), _1) * above
+    cosine = (qx * vx + qy * vy + qz * vz) * inverse
+    return low + (cosine - low) * share
+
+
+@fast
+def open_share(ahead: Any, behind: Any, length: Any, sine: Any, cosine: Any) -> Any:
+    """Share of the sky that is open, told from one slice: cosines of the horizons on both sides, and ``slice_normal``.
+
+    Averaged over all slices, that is; where nothing is in the way, each tells 1.
+    """
+    whole = cosine + arc_cosine(cosine) * abs(sine)
+    seen = _open_side(ahead, _1, sine, cosine) + _open_side(behind, -_1, sine, cosine)
+    return _1 - length * (whole - seen)
+
+
+@fast
+def _open_side(horizon: Any, way: Any, sine: Any, cosine: Any) -> Any:
+    """The integral over one side of a slice up to a horizon (Jimenez et al. 2016, equation 7)."""
+    h = min(max(horizon, -_1), _1)
+    angle = way * arc_cosine(h)
+    across = way * np.sqrt(max(_1 - h * h, _0))
+    double_cosine, double_sine = _2 * h * h - _1, _2 * h * across
+    return _QUARTER * (_2 * angle * sine + cosine - double_cosine * cosine - double_sine * sine)
 
 
 @fast
@@ -210,4 +311,4 @@ def open_sky(n: int, width: int, sky: Any, b: Any, a: Any, t: Any) -> None:
         none = np.float32(1e-6) * z
         total = none + p * _real(t[ix(ABOVE + 4 * i + 1)]) + q * _real(t[ix(ABOVE + 4 * i + 3)])
         total += r * _real(t[ix(BELOW + 4 * i + 1)]) + s * _real(t[ix(BELOW + 4 * i + 3)])
-        b[ix(OPEN + i)] = total / (none + p + q + r + s)
+        b[ix(OPEN + i)] = min(max(total / (none + p + q + r + s), _0), _1)
