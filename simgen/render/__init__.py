@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import multiprocessing
+from functools import cache
 
 from simgen.errors import RenderError, near_match
 from simgen.render.base import Renderer
 
 NAMES = ("raster", "tiny")
+
+_log = logging.getLogger("simgen")
 
 
 def create(name: str = "auto", device: str = "auto") -> Renderer:
@@ -38,9 +43,27 @@ def create(name: str = "auto", device: str = "auto") -> Renderer:
 
 
 def default_device() -> str:
-    """What renderer.device=auto stands for: "cuda:0" when numba-cuda is installed and finds a device, else "cpu"."""
+    """What renderer.device=auto stands for: "cuda:0" when numba-cuda is installed and finds a device, else "cpu".
+
+    Where numba-cuda is installed and the device cannot be used, the log tells why.
+    """
     if importlib.util.find_spec("numba_cuda") is None:
         return "cpu"
-    from simgen.render.cuda.device import SIMULATED, missing
+    try:
+        from simgen.render.cuda.device import SIMULATED, missing
+    except ImportError as error:
+        _warn(f"numba-cuda cannot be loaded ({error})")
+        return "cpu"
+    if SIMULATED:
+        return "cpu"
+    reason = missing()
+    if reason is not None:
+        _warn(reason)
+    return "cpu" if reason else "cuda:0"
 
-    return "cpu" if SIMULATED or missing() is not None else "cuda:0"
+
+@cache
+def _warn(reason: str) -> None:
+    """Tell once why the CPU is taken; workers, which would tell it again each, leave it to the process above them."""
+    if multiprocessing.parent_process() is None:
+        _log.warning("renderer.device=auto takes the CPU: %s", reason)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simgen.render.cuda.device import cuda, device, kernel
+from simgen.render.cuda.device import cuda, device, kernel, strict_kernel
 from simgen.render.cuda.surface import interpolate_normal, key_triangle, key_w
 from simgen.render.raster.layout import (
     CX,
@@ -96,7 +96,7 @@ def resolve_pixel(
         backward[2 * i + 1] = v
 
 
-@kernel
+@strict_kernel
 def resolve(
     keys: Any, samples: int, width: int, height: int, cameras: Any, slots: Any, planes: Any, owner: Any, draws: Any,
     matrices: Any, neighbours: Any, wanted: int, depth: Any, instance: Any, part: Any, normal: Any, coords: Any,

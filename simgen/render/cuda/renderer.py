@@ -29,23 +29,28 @@ _CENTRE = np.zeros((1, 2))
 
 @dataclass(frozen=True, eq=False)
 class DeviceBuffers:
-    """Results by pass name on the device, arrays as in PASSES; they are the caller's own.
+    """Results by pass name on device number ``device``, arrays as in PASSES; they are the caller's own.
 
-    Each array has ``__cuda_array_interface__``, which ``torch.as_tensor(array, device="cuda")`` and CuPy take without
-    copying; ``tensors`` gives them as PyTorch tensors, which speak DLPack. ``to_host`` copies them.
+    Each array has ``__cuda_array_interface__``, which PyTorch and CuPy take without copying. Its values are there for
+    work that is queued in the default stream; from other streams, wait for that one or call ``synchronize`` of the
+    renderer first. ``tensors`` gives them as PyTorch tensors, which speak DLPack. ``to_host`` copies them.
     """
 
     images: dict[str, Any]
+    device: int = 0
 
     def to_host(self) -> Buffers:
         """Copies in the memory of the host."""
-        return Buffers({name: array.copy_to_host() for name, array in self.images.items()})
+        with devices.current(self.device):
+            return Buffers({name: array.copy_to_host() for name, array in self.images.items()})
 
     def tensors(self) -> dict[str, Any]:
-        """The same memory as PyTorch tensors; these have ``__dlpack__``."""
+        """The same memory as PyTorch tensors, which keep it; ready for PyTorch's current stream."""
         import torch
 
-        return {name: torch.as_tensor(array, device="cuda") for name, array in self.images.items()}
+        stream = torch.cuda.current_stream(self.device)
+        stream.wait_stream(torch.cuda.default_stream(self.device))
+        return {name: torch.as_tensor(array, device=f"cuda:{self.device}") for name, array in self.images.items()}
 
 
 class CudaRenderer:
@@ -70,9 +75,10 @@ class CudaRenderer:
                 f"samples={samples} must be 1 to {MOST_SAMPLES}, shadow_size={shadow_size} and "
                 f"memory_limit={memory_limit} at least 0"
             )
-        devices.select(device)
+        self._number = devices.select(device)
         self.device = device
-        self.device_name = devices.device_name()
+        with devices.current(self._number):
+            self.device_name = devices.device_name()
         self.samples = samples
         self.shadow_size = shadow_size
         self._batch_limit = batch_limit
@@ -88,13 +94,15 @@ class CudaRenderer:
 
     def close(self) -> None:
         """Free what is resident; the renderer can be used again."""
-        self._residents.clear()
-        self._environments.clear()
-        self._memory.clear()
+        with devices.current(self._number):
+            self._residents.clear()
+            self._environments.clear()
+            self._memory.clear()
 
     def synchronize(self) -> None:
         """Wait until the device has done all that was asked of it."""
-        cuda.synchronize()
+        with devices.current(self._number):
+            cuda.synchronize()
 
     def render(self, snapshots: Sequence[Snapshot], passes: Sequence[str]) -> Buffers:
         """Compute ``passes`` of all ``snapshots`` and copy them to the host, as ``simgen.render.base.Renderer`` says.
@@ -105,7 +113,7 @@ class CudaRenderer:
         return self.render_on_device(snapshots, passes).to_host()
 
     def render_on_device(self, snapshots: Sequence[Snapshot], passes: Sequence[str]) -> DeviceBuffers:
-        """Like ``render``, with the results left on the device."""
+        """Like ``render``, with the results left on the device; it may still be at work on them."""
         for name in passes:
             if name not in PASSES:
                 raise RenderError(f"unknown pass {name!r}{near_match(name, PASSES)}; known are {', '.join(PASSES)}")
@@ -113,6 +121,11 @@ class CudaRenderer:
         if len(sizes) > 1:
             raise RenderError(f"the images of one batch must have one size (height, width), not {sorted(sizes)}")
         height, width = sizes.pop() if sizes else (0, 0)
+        with devices.current(self._number):
+            return DeviceBuffers(self._render(snapshots, passes, width, height), self._number)
+
+    def _render(self, snapshots: Sequence[Snapshot], passes: Sequence[str], width: int, height: int) -> dict[str, Any]:
+        """``passes`` of all ``snapshots`` on the device."""
         images: dict[str, Any] = {
             name: cuda.device_array(
                 (len(snapshots), height, width, *_CHANNELS.get(name, ())),
@@ -126,7 +139,7 @@ class CudaRenderer:
             part = {name: image[done : done + count].reshape(-1) for name, image in images.items()}
             self._render_part(snapshots[done : done + count], width, height, part)
             done += count
-        return DeviceBuffers(images)
+        return images
 
     def _fitting(self, snapshots: Sequence[Snapshot], color: bool) -> int:
         """How many of the next snapshots are computed together."""
@@ -185,6 +198,10 @@ class CudaRenderer:
         Each object's own triangles are drawn alone, on the part of a canvas three times the image that they can reach,
         with the transform, clipping and coverage rule of the visibility buffer: what is visible is a subset.
         """
+        with devices.current(self._number):
+            return self._silhouettes(snapshot)
+
+    def _silhouettes(self, snapshot: Snapshot) -> list[Silhouette]:
         width, height = snapshot.camera.width, snapshot.camera.height
         self._residents.begin_batch()
         batch = pack_batch([snapshot], self._residents)

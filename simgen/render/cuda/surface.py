@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import float64, int64
 
-from simgen.render.cuda.device import cuda, device, kernel
+from simgen.render.cuda.device import cuda, device, kernel, strict_kernel
 from simgen.render.cuda.visibility import find_owner
 from simgen.render.raster import surface, visibility
 from simgen.render.raster.layout import (
@@ -208,7 +208,7 @@ def set_up_triangle(
         planes[base + BITANGENT + 2] = finite(sz * scale)
 
 
-@kernel
+@strict_kernel
 def set_up(
     visible: Any, draws: Any, image: Any, matrices: Any, scales: Any, tiles: Any, cameras: Any, placed: Any, faces: Any,
     vertices: Any, colors: Any, width: float, height: float, planes: Any, owner: Any, count: int,

@@ -13,7 +13,7 @@ import numpy as np
 from numba import float64, int64
 
 from simgen.render.cuda.batch import HEIGHT, START, WIDTH, X_FIRST, Y_FIRST
-from simgen.render.cuda.device import SIMULATED, cuda, device, kernel
+from simgen.render.cuda.device import SIMULATED, cuda, device, strict_kernel
 from simgen.render.raster import textures, transform, visibility
 from simgen.render.raster.layout import (
     ALPHA_MAP,
@@ -87,7 +87,7 @@ def place_vertex(i: int, m: int, draws: Any, matrices: Any, camera: Any, pool: A
     return not (near <= Z)
 
 
-@kernel
+@strict_kernel
 def place(draws: Any, image: Any, matrices: Any, cameras: Any, pool: Any, placed: Any, clips: Any, count: int) -> None:
     """A thread per vertex: place it, and note in ``clips`` (M,) the drawables that cross the near plane."""
     i = cuda.grid(1)
@@ -301,7 +301,7 @@ def empty_key(camera: Any) -> Any:
     return np.uint64(np.float32(1.0 / camera[FAR]).view(np.uint32)) << np.uint64(32)
 
 
-@kernel
+@strict_kernel
 def empty(keys: Any, views: Any, cameras: Any, samples: int, shares: int, count: int) -> None:
     """``shares`` threads a view: no triangle at any sample, at the far plane."""
     i = cuda.grid(1)
@@ -312,7 +312,7 @@ def empty(keys: Any, views: Any, cameras: Any, samples: int, shares: int, count:
             keys[views[view, START] + k] = key
 
 
-@kernel
+@strict_kernel
 def draw_faces(
     draws: Any, reals: Any, image: Any, views: Any, cameras: Any, samples: Any, placed: Any, clips: Any, faces: Any,
     vertices: Any, textures: Any, texels: Any, keys: Any, listed: Any, number: Any, count: int,
@@ -369,7 +369,7 @@ def draw_faces(
                     cuda.atomic.max(keys, start + column, key)
 
 
-@kernel
+@strict_kernel
 def draw_tiles(
     draws: Any, reals: Any, image: Any, views: Any, cameras: Any, samples: Any, placed: Any, clips: Any, faces: Any,
     vertices: Any, textures: Any, texels: Any, keys: Any, listed: Any, number: Any,
