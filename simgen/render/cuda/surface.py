@@ -67,6 +67,9 @@ def number_triangles(keys: Any, slots: Any, seen: Any, visible: Any, count: int)
     i = cuda.grid(1)
     if i < count:
         t = np.int64(key_triangle(keys[i]))
+        # The first sample of a run does it for all: else thousands of threads at once would wait for one number.
+        if i > 0 and t == np.int64(key_triangle(keys[i - 1])):
+            return
         if t != EMPTY and slots[t] == -1 and cuda.atomic.cas(slots, t, -1, -2) == -1:
             number = cuda.atomic.add(seen, 0, 1)
             slots[t] = number
