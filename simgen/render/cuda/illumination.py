@@ -25,7 +25,7 @@ from simgen.render.raster import occlusion as raster_occlusion
 from simgen.render.raster.lighting import map_size, occlusion_radius, orient
 from simgen.render.raster.lights import LIGHT_REALS, SHADOW, turn_lights
 from simgen.render.raster.shadow import COARSE, MAP_REALS, SIDE, TILE
-from simgen.render.raster.shadow_fit import caster_matrices, fit_view
+from simgen.render.raster.shadow_fit import caster_matrices, fit_view, receiver_step
 from simgen.render.raster.shadow_scene import SceneLights, light_scene
 
 _DISCS = shadow_filter.spiral()
@@ -162,6 +162,7 @@ def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memor
         if k == 0 or scene is not around.scenes[k - 1]:
             of_scene = {}
         at = np.flatnonzero(found[k])
+        at = at[:: receiver_step(len(at))]
         px, py = ((at % frame.width).astype(np.float32), (at // frame.width).astype(np.float32))
         T_world_cam = snapshot.camera.T_world_cam
         receivers = len(at), px, py, found[k][at]

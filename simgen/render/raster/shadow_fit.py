@@ -180,6 +180,11 @@ def fit_scene(tables: Tables, lights: NDArray[np.float64], shadow_size: int) -> 
     return fitted
 
 
+def receiver_step(count: int) -> int:
+    """Of ``count`` surface points, ``fit_view`` looks at the first of each so many."""
+    return max(-(-count // _RECEIVERS), 1)
+
+
 def fit_view(
     scene: SceneFit, lights: NDArray[np.float64], receivers: tuple[int, Any, Any, Any], camera: NDArray[np.float64],
     T_world_cam: NDArray[np.float64], shadow_size: int,
