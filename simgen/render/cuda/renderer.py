@@ -17,7 +17,7 @@ from simgen.render.cuda.batch import Batch, image_views, pack_batch
 from simgen.render.cuda.color import MOST_SAMPLES
 from simgen.render.cuda.device import Memory, cuda, launch
 from simgen.render.cuda.illumination import Frame, shade_batch
-from simgen.render.cuda.residency import DeviceEnvironments, DeviceResidents
+from simgen.render.cuda.residency import DeviceEnvironments, DeviceResidents, resident_bytes
 from simgen.render.raster import layout
 from simgen.render.raster.antialias import sample_pattern
 from simgen.render.raster.lighting import map_size
@@ -58,7 +58,8 @@ class CudaRenderer:
 
     Tables, formulas and settings are those of ``simgen.render.raster.RasterRenderer``. ``samples`` is at most 16.
     ``memory_limit`` bounds, in bytes, the meshes, textures and environments resident on the device (the host keeps a
-    copy), ``batch_limit`` roughly the working memory of a launch: longer batches are computed in parts.
+    copy), ``batch_limit`` roughly the working memory of a launch: batches that need more of either are computed in
+    parts.
 
     One renderer serves one thread at a time.
     """
@@ -81,6 +82,7 @@ class CudaRenderer:
             self.device_name = devices.device_name()
         self.samples = samples
         self.shadow_size = shadow_size
+        self._memory_limit = memory_limit
         self._batch_limit = batch_limit
         self._pattern = sample_pattern(samples)
         self._residents = DeviceResidents(memory_limit * 7 // 8)
@@ -148,11 +150,13 @@ class CudaRenderer:
         # Keys, and what is set up of the triangles seen; four shadow maps, of which three are half as wide.
         each = 2 * 8 * (self.samples if color else 1) * pixels
         each += 8 * map_size(self.shadow_size, camera.width, camera.height) ** 2 if color else 0
-        total = 0
+        total = resident = 0
+        known: set[int] = set()
         for count, snapshot in enumerate(snapshots):
             meshes = [d.mesh for d in snapshot.drawables]
             total += each + sum(8 * layout.PLACED * len(m.vertices) + 8 * len(m.faces) for m in meshes)
-            if count and total > self._batch_limit:
+            resident += resident_bytes(snapshot, known, color)
+            if count and (total > self._batch_limit or resident > self._memory_limit):
                 return count
         return len(snapshots)
 

@@ -12,12 +12,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from simgen.render.base import Environment
+from simgen.render.base import Environment, Snapshot
 from simgen.render.cuda.device import cuda
 from simgen.render.raster import layout as L  # noqa: N812
 from simgen.render.raster.environment import KeyLight, prefilter
 from simgen.render.raster.residency import Store
 from simgen.render.raster.scene import Residents
+
+
+def resident_bytes(snapshot: Snapshot, known: set[int], color: bool) -> int:
+    """About the bytes of what must be resident for a snapshot and was not for those before it, noted in ``known``.
+
+    With ``color`` the environment counts too.
+    """
+    total = 0
+    for drawable in snapshot.drawables:
+        mesh, material = drawable.mesh, drawable.material
+        if id(mesh) not in known:
+            known.add(id(mesh))
+            total += 4 * (L.VERTEX * len(mesh.vertices) + 3 * len(mesh.faces))
+            total += 0 if mesh.colors is None else 16 * len(mesh.colors)
+        if id(material) not in known:
+            known.add(id(material))
+            for image in (material.base_color_map, material.metallic_roughness_map, material.normal_map):
+                if image is not None and id(image) not in known:
+                    known.add(id(image))
+                    # Four bytes a texel, with the smaller levels a third more.
+                    total += 16 * image.pixels.shape[0] * image.pixels.shape[1] // 3
+    radiance = snapshot.environment.radiance
+    if color and id(radiance) not in known:
+        known.add(id(radiance))
+        total += 4 * radiance.size
+    return total
 
 
 class MirroredStore(Store):
