@@ -139,7 +139,7 @@ def _record_signatures(found: dict[str, list[Any]]) -> None:
 def _simulate(path: str) -> None:
     from simgen.errors import RenderError
     from simgen.render import create, default_device
-    from simgen.render.cuda import CudaRenderer, stages
+    from simgen.render.cuda import CudaRenderer, illumination, stages
 
     signatures: dict[str, list[Any]] = {}
     _record_signatures(signatures)
@@ -162,6 +162,10 @@ def _simulate(path: str) -> None:
     stages.LISTED = 2
     overflowing = renderer.render(snaps, ["depth", "instance"]).images
     out |= {f"overflow/{name}": image for name, image in overflowing.items()}
+    stages.LISTED = 1 << 10
+    stages.LARGE = illumination.LARGE = 2
+    overflowing = CudaRenderer(shadow_size=SHADOW_SIZE).render(snaps[:1], ["depth", "rgb"]).images
+    out |= {f"large/{name}": image for name, image in overflowing.items()}
     for k, silhouette in enumerate(renderer.silhouettes(snaps[0]) + renderer.silhouettes(snaps[1])):
         out[f"full/{k}/mask"] = image_mask(silhouette, WIDTH, HEIGHT)
         out[f"full/{k}/facts"] = [silhouette.instance_id, silhouette.px_full, *silhouette.bbox_full]
@@ -174,13 +178,19 @@ def _simulate(path: str) -> None:
             make()
         except RenderError as error:
             refused.append(str(error))
+    parts: dict[int, list[int]] = {}
+    for limit in (1, 1 << 30):
+        limited = CudaRenderer(shadow_size=0, memory_limit=limit)
+        limited._render_part = lambda part, *_, limit=limit: parts.setdefault(limit, []).append(len(part))
+        limited.render_on_device(snaps, ["rgb"])
     alone = renderer.render(snaps[-1:], ["depth", "rgb"]).images
     out |= {f"alone/{name}": image for name, image in alone.items()}
     empty = renderer.render([], ["depth"]).images["depth"]
     held = renderer.nbytes
     renderer.close()
     out["facts"] = json.dumps(
-        {"refused": refused, "empty": empty.shape, "held": [held, renderer.nbytes], "signatures": signatures}
+        {"parts": parts, "refused": refused, "empty": empty.shape, "held": [held, renderer.nbytes]}
+        | {"signatures": signatures}
     )
     np.savez(path, **out)
 

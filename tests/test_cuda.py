@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from cuda_scenes import HEIGHT, LABELS, SHADOW_SIZE, WIDTH, snapshots
 from raster_scenes import image_mask
 
+import simgen.render
 from simgen.errors import RenderError
 from simgen.render import create, default_device
 from simgen.render.raster import RasterRenderer
@@ -102,6 +105,8 @@ def test_images_do_not_depend_on_their_batch_nor_on_what_is_resident(simulated):
 def test_tiles_that_do_not_fit_their_list_are_drawn_all_the_same(simulated):
     for name in ("depth", "instance"):
         np.testing.assert_array_equal(simulated[f"overflow/{name}"], simulated[f"batch/{name}"])
+    for name in ("depth", "rgb"):
+        np.testing.assert_array_equal(simulated[f"large/{name}"], simulated[f"batch/{name}"][:1])
 
 
 def test_full_silhouettes_agree_with_the_cpu(simulated):
@@ -123,6 +128,10 @@ def test_mistakes_are_refused_in_one_sentence(facts):
     assert facts["empty"] == [0, 0, 0]
 
 
+def test_batches_are_parted_where_more_must_be_resident_than_may(facts):
+    assert facts["parts"] == {"1": [1, 1, 1, 1], str(1 << 30): [4]}
+
+
 def test_closing_frees_what_is_held(facts):
     held, left = facts["held"]
     assert held > 1 << 20
@@ -135,6 +144,92 @@ def test_without_numba_cuda_the_cpu_is_taken_and_cuda_refused():
     assert create("auto").device == "cpu"
     with pytest.raises(RenderError, match="numba-cuda is not installed"):
         create("raster", "cuda:0")
+
+
+def test_auto_tells_why_it_takes_the_cpu(monkeypatch, caplog):
+    device = pytest.importorskip("simgen.render.cuda.device")
+    monkeypatch.setattr(simgen.render, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: name)))
+    monkeypatch.setattr(device, "SIMULATED", False)
+    monkeypatch.setattr(device, "missing", lambda number=0: "the driver is from yesterday")
+    simgen.render._warn.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert [create("auto").device for _ in range(2)] == ["cpu", "cpu"]
+    assert caplog.messages == ["renderer.device=auto takes the CPU: the driver is from yesterday"]
+    with pytest.raises(RenderError, match="cuda:1 cannot be used: the driver is from yesterday; use"):
+        create("raster", "cuda:1")
+
+
+class Gpu:
+    """Stands for a device of ``numba.cuda.gpus``; ``error`` is raised when it is made current."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.current = error, 0
+
+    def __enter__(self) -> None:
+        if self.error:
+            raise self.error
+        self.current += 1
+
+    def __exit__(self, *_) -> None:
+        self.current -= 1
+
+
+def test_a_device_is_tried_before_it_is_taken(monkeypatch):
+    device = pytest.importorskip("simgen.render.cuda.device")
+    gpu, tried = Gpu(RuntimeError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION.\nThe driver is too old\n")), []
+
+    class Numbers(list):
+        copy_to_host = list.copy
+
+    class Touch:
+        result = 0
+
+        def __getitem__(self, shape):
+            def run(out):
+                assert gpu.current == 1
+                tried.append(shape)
+                out[0] = self.result
+
+            return run
+
+    fake = SimpleNamespace(is_available=lambda: True, gpus=[None, gpu], device_array=lambda n, _: Numbers([7] * n))
+    touch = Touch()
+    for name, value in (("cuda", fake), ("_touch", touch), ("SIMULATED", False), ("_INSTALLED", True)):
+        monkeypatch.setattr(device, name, value)
+    monkeypatch.setattr(device, "_working", set())
+    reason = "the CUDA driver or device does not work (RuntimeError: CUDA_ERROR_UNSUPPORTED_PTX_VERSION)"
+    assert device.missing(1) == reason
+    gpu.error = None
+    assert "without result" in device.missing(1)
+    touch.result = 1
+    # Once in a process.
+    assert [device.missing(1), device.missing(1)] == [None, None]
+    assert len(tried) == 2
+    assert gpu.current == 0
+
+
+def test_what_the_driver_reports_is_told_in_one_sentence(monkeypatch):
+    device = pytest.importorskip("simgen.render.cuda.device")
+    gpu = Gpu()
+    monkeypatch.setattr(device, "cuda", SimpleNamespace(gpus={7: gpu}))
+    monkeypatch.setattr(device, "_DRIVER_ERRORS", (BufferError,))
+    for said, told in (
+        ("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY", "the memory of renderer.device=cuda:7 is full;"),
+        ("[700] CUDA_ERROR_ILLEGAL_ADDRESS", r"cuda:7 failed \(BufferError: \[700\] CUDA_ERROR_ILLEGAL_ADDRESS\)"),
+    ):
+        with pytest.raises(RenderError, match=told), device.current(7):
+            raise BufferError(said)
+    assert gpu.current == 0
+
+
+def test_an_edge_too_steep_for_its_slope_covers_nothing():
+    visibility = pytest.importorskip("simgen.render.cuda.visibility")
+    view = np.array([0, 0, 24, 16, 0])
+    # Corners nearly at the same height: the slope of the long edge is infinite, and its place in row 0 no number.
+    piece = np.array([5.0, 0.0, 9.0, 1e-320, 12.0, 1e-320, np.inf, np.inf, 0.0])
+    with np.errstate(invalid="ignore"):
+        begin, end = visibility.covered_columns.py_func(piece, 0.0, 0.0, 0, view)
+    assert begin >= end
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +251,7 @@ def test_kernels_compile_for_a_device(facts, compiled):
 
 def test_geometry_is_compiled_without_fused_multiply_adds(compiled):
     exact = {f"visibility.{name}" for name in ("place", "empty", "draw_faces", "draw_tiles")}
-    exact |= {"surface.set_up", "labels.resolve"}
+    exact |= {"surface.set_up", "labels.resolve", "shadow.draw_casters", "shadow.draw_caster_tiles"}
     assert exact <= compiled.keys()
     assert not [name for name in exact if compiled[name]["fused"]]
     # Colour may be: the option is that of single kernels.

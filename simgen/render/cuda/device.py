@@ -177,7 +177,7 @@ def strict_kernel(function: Function) -> Any:
     NVVM otherwise fuses multiplications with additions, here so and there so.
     """
     compiled = kernel(function)
-    return compiled if SIMULATED else _without_fma(compiled)
+    return _without_fma(compiled) if _INSTALLED and not SIMULATED else compiled
 
 
 def _without_fma(dispatcher: Any) -> Any:
@@ -241,6 +241,11 @@ class Memory:
             found = cuda.device_array(max(count + (count // 4 if found is not None else 0), 1), dtype)
             self._arrays[name] = found
         return found
+
+    def shaped(self, name: str, dtype: DTypeLike, *shape: int) -> Any:
+        """An array of ``shape``, none of it 0; contents undefined."""
+        count = int(np.prod(shape))
+        return self.get(name, dtype, count)[:count].reshape(*shape)
 
     def put(self, name: str, data: NDArray[Any]) -> Any:
         """A copy of ``data`` on the device, in its shape; an empty array becomes one of one undefined row."""

@@ -19,7 +19,7 @@ from simgen.render.cuda import color, lighting, occlusion, shadow, visibility
 from simgen.render.cuda.batch import Batch
 from simgen.render.cuda.device import Memory, launch
 from simgen.render.cuda.residency import DeviceEnvironments
-from simgen.render.cuda.stages import LISTED, OnDevice, Surfaces
+from simgen.render.cuda.stages import LARGE, OnDevice, Surfaces, waiting_list
 from simgen.render.raster import layout, shadow_filter
 from simgen.render.raster import occlusion as raster_occlusion
 from simgen.render.raster.lighting import map_size, occlusion_radius, orient
@@ -196,21 +196,25 @@ def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memor
 def _draw_maps(drawn: OnDevice, drawings: _Drawings, values: Any, coarse: Any, memory: Memory) -> None:
     texels, tiles = drawings.texels[-1], drawings.texels[-1] // TILE**2
     launch(shadow.empty, texels, values, texels)
-    listed = memory.get("listed", np.int32, 2 * LISTED)[: 2 * LISTED].reshape(LISTED, 2)
-    number = memory.put("number", np.zeros(1, np.int32))
+    large = min(drawings.faces, LARGE)
+    waiting = (
+        *waiting_list(memory), memory.shaped("where", np.int64, large, 4),
+        memory.shaped("caster pieces", np.float32, large, shadow.PIECE),
+    )  # fmt: skip
     casters, starts = np.array(drawings.casters, np.int64), np.array(drawings.texels[:-1], np.int64)
     rows, tile_starts = memory.put("drawn maps", np.stack(drawings.rows)), starts // TILE**2
-    what = (
-        memory.put("casters", casters), memory.put("caster faces", casters[:, shadow.FIRST]),
-        memory.put("caster matrices", np.concatenate(drawings.matrices)), rows, memory.put("drawn starts", starts),
-        drawn.draws, drawn.vertices, drawn.faces, values, listed, number,
+    drawn_starts = memory.put("drawn starts", starts)
+    launch(
+        shadow.draw_casters, drawings.faces, memory.put("casters", casters),
+        memory.put("caster faces", casters[:, shadow.FIRST]),
+        memory.put("caster matrices", np.concatenate(drawings.matrices)), rows, drawn_starts, drawn.draws,
+        drawn.vertices, drawn.faces, values, *waiting, drawings.faces,
     )  # fmt: skip
-    launch(shadow.draw_casters, drawings.faces, *what, drawings.faces)
-    shadow.draw_caster_tiles[visibility.TILE_BLOCKS, visibility.TILE_THREADS](*what)
+    shadow.draw_caster_tiles[visibility.TILE_BLOCKS, visibility.TILE_THREADS](values, *waiting)
     rough = memory.get("rough", np.float32, 2 * tiles)
     across = memory.get("across", np.float32, COARSE * tiles)
     first_tiles = memory.put("drawn tiles", tile_starts)
-    launch(shadow.coarsen, tiles, rows, what[4], first_tiles, values, rough, tiles)
+    launch(shadow.coarsen, tiles, rows, drawn_starts, first_tiles, values, rough, tiles)
     launch(shadow.widen, tiles, rows, first_tiles, rough, across, 0, tiles)
     launch(shadow.widen, tiles, rows, first_tiles, across, coarse, 1, tiles)
 

@@ -2,7 +2,8 @@
 
 Maps are fitted on the host (``simgen.render.raster.shadow_fit``); formulas are those of
 ``simgen.render.raster.shadow_draw`` and ``penumbra``, except that every fragment is filtered by itself where the CPU
-takes over the results of four neighbours that agree.
+takes over the results of four neighbours that agree. Drawing is strict, so that no light falls through between a small
+and a large triangle, which different kernels draw.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 from numba import float32, int64
 
-from simgen.render.cuda.device import cuda, device, kernel
+from simgen.render.cuda.device import cuda, device, kernel, strict_kernel
 from simgen.render.cuda.points import FNX, FNY, FNZ, NOISE, X, Y, Z
-from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH
+from simgen.render.cuda.visibility import SMALL, TILE_HEIGHT, TILE_WIDTH, TILES, TRIANGLES
 from simgen.render.raster.comparing import FILTER_TAPS, SEARCH_TAPS
 from simgen.render.raster.layout import CULL, FACES_IN_POOL, FIRST_IN_POOL, VERTEX
 from simgen.render.raster.lights import DIRECTIONAL, HALF_X, HALF_Y, KIND, POSITION, TRAVEL
@@ -41,7 +42,9 @@ MAP, DRAW, FIRST = range(3)
 
 # A triangle over a map, float32: corners sorted by y, the value at the first and its steps, slopes of the edges.
 _X0, _Y0, _X1, _Y1, _X2, _Y2, _VALUE, _A, _B, _LONG, _UPPER, _LOWER = range(12)
-_PIECE = 12
+PIECE = 12
+# Of a large triangle, int64: its first and last row of the map, side of the map, where its texels begin.
+TOP, BOTTOM, ACROSS, TEXELS = range(4)
 
 _ROTATIONS = 64
 _NEAR, _FAR = np.float32(TILE - 2), np.float32(2 * TILE - 2)
@@ -94,7 +97,7 @@ def set_up_caster(
     face: int, k: int, casters: Any, matrices: Any, row: Any, draws: Any, vertices: Any, faces: Any, piece: Any,
     box: Any,
 ) -> bool:  # fmt: skip
-    """Set up a face of caster ``k`` for a map into ``piece`` (_PIECE,) and ``box`` (4,), its columns and rows.
+    """Set up a face of caster ``k`` for a map into ``piece`` (PIECE,) and ``box`` (4,), its columns and rows.
 
     Returns whether it is drawn.
     """
@@ -167,17 +170,19 @@ def caster_value(piece: Any, x: int, y: int) -> Any:
     return piece[_VALUE] + piece[_A] * (np.float32(x) - piece[_X0]) + piece[_B] * (np.float32(y) - piece[_Y0])
 
 
-@kernel
+@strict_kernel
 def draw_casters(
     casters: Any, firsts: Any, matrices: Any, maps: Any, starts: Any, draws: Any, vertices: Any, faces: Any,
-    values: Any, listed: Any, number: Any, count: int,
+    values: Any, listed: Any, number: Any, where: Any, pieces: Any, count: int,
 ) -> None:  # fmt: skip
-    """A thread per face of a caster: draw it when small, else list its tiles.
+    """A thread per face of a caster: draw it when small, else keep its set-up and list its tiles.
 
     ``casters`` (n, 3) are MAP, DRAW, FIRST, ``matrices`` (n, 12) from their meshes before scale to the lights.
+    ``listed`` and ``number`` are as in ``visibility.draw_faces``, the set-up of row k is ``where`` (k, 4) and
+    ``pieces`` (k, PIECE).
     """
     i = cuda.grid(1)
-    piece = cuda.local.array(_PIECE, float32)
+    piece = cuda.local.array(PIECE, float32)
     box = cuda.local.array(4, int64)
     if i >= count:
         return
@@ -191,16 +196,20 @@ def draw_casters(
         left, right = box[0] // TILE_WIDTH, box[1] // TILE_WIDTH
         top, bottom = box[2] // TILE_HEIGHT, box[3] // TILE_HEIGHT
         tiles = (right - left + 1) * (bottom - top + 1)
-        at = cuda.atomic.add(number, 0, tiles)
-        fits = at + tiles <= len(listed)
+        at, kept = cuda.atomic.add(number, TILES, tiles), cuda.atomic.add(number, TRIANGLES, 1)
+        fits = at + tiles <= len(listed) and kept < len(where)
         n = at
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
                 if n < len(listed):
-                    listed[n, 0] = i if fits else -1
+                    listed[n, 0] = kept if fits else -1
                     listed[n, 1] = y * across + x
                     n += 1
         if fits:
+            where[kept, TOP], where[kept, BOTTOM] = box[2], box[3]
+            where[kept, ACROSS], where[kept, TEXELS] = side, start
+            for c in range(PIECE):
+                pieces[kept, c] = piece[c]
             return
     for y in range(box[2], box[3] + 1):
         begin, end = caster_columns(piece, y, side)
@@ -208,31 +217,23 @@ def draw_casters(
             cuda.atomic.max(values, start + y * side + x, caster_value(piece, x, y))
 
 
-@kernel
-def draw_caster_tiles(
-    casters: Any, firsts: Any, matrices: Any, maps: Any, starts: Any, draws: Any, vertices: Any, faces: Any,
-    values: Any, listed: Any, number: Any,
-) -> None:  # fmt: skip
+@strict_kernel
+def draw_caster_tiles(values: Any, listed: Any, number: Any, where: Any, pieces: Any) -> None:
     """Blocks of TILE_THREADS threads: draw the tiles listed, a texel a thread."""
-    piece = cuda.local.array(_PIECE, float32)
-    box = cuda.local.array(4, int64)
-    waiting = int(min(number[0], len(listed)))
+    waiting = int(min(number[TILES], len(listed)))
     for n in range(cuda.blockIdx.x, waiting, cuda.gridDim.x):
-        i = np.int64(listed[n, 0])
-        if i < 0:
+        kept = np.int64(listed[n, 0])
+        if kept < 0:
             continue
-        k = find_row(firsts, i)
-        row = maps[casters[k, MAP]]
-        side = int(row[SIDE])
+        piece, side = pieces[kept], where[kept, ACROSS]
         across = (side + TILE_WIDTH - 1) // TILE_WIDTH
         tile = np.int64(listed[n, 1])
         x = (tile % across) * TILE_WIDTH + cuda.threadIdx.x % TILE_WIDTH
         y = (tile // across) * TILE_HEIGHT + cuda.threadIdx.x // TILE_WIDTH
-        set_up_caster(i - firsts[k], k, casters, matrices, row, draws, vertices, faces, piece, box)
-        if box[2] <= y <= box[3]:
+        if where[kept, TOP] <= y <= where[kept, BOTTOM]:
             begin, end = caster_columns(piece, y, side)
             if begin <= x < end:
-                cuda.atomic.max(values, starts[casters[k, MAP]] + y * side + x, caster_value(piece, x, y))
+                cuda.atomic.max(values, where[kept, TEXELS] + y * side + x, caster_value(piece, x, y))
 
 
 @kernel

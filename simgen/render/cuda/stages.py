@@ -17,6 +17,8 @@ from simgen.render.raster import layout
 
 LISTED = 1 << 10 if SIMULATED else 1 << 22
 """Tiles of large triangles that can wait to be drawn; what does not fit is drawn by the threads that found it."""
+LARGE = 1 << 10 if SIMULATED else 1 << 18
+"""Large triangles whose set-up can wait with them."""
 
 
 @dataclass(eq=False)
@@ -75,18 +77,28 @@ def draw(
     shares = 16 if SIMULATED else 4096
     count = len(views) * shares
     launch(visibility.empty, count, keys, table, drawn.cameras, len(samples), shares, count)
-    listed = memory.get("listed", np.int32, 2 * LISTED)[: 2 * LISTED].reshape(LISTED, 2)
-    number = memory.put("number", np.zeros(1, np.int32))
+    if batch.face_count == 0:
+        return
+    listed, number = waiting_list(memory)
+    large = min(batch.face_count, LARGE)
+    kept = (
+        memory.shaped("whose", np.int32, large, 3), memory.shaped("large planes", np.float64, large, 4, 3),
+        memory.shaped("bounds", np.float64, large, 2),
+        memory.shaped("pieces", np.float64, large, visibility.MOST_PIECES, visibility.PIECE),
+    )  # fmt: skip
     launch(
         visibility.draw_faces, batch.face_count, drawn.draws, drawn.reals, drawn.image, table, drawn.cameras, offsets,
         drawn.placed, drawn.clips, drawn.faces, drawn.vertices, drawn.textures, drawn.texels, keys, listed, number,
-        batch.face_count,
+        *kept, batch.face_count,
     )  # fmt: skip
-    if batch.face_count:
-        visibility.draw_tiles[visibility.TILE_BLOCKS, visibility.TILE_THREADS](
-            drawn.draws, drawn.reals, drawn.image, table, drawn.cameras, offsets, drawn.placed, drawn.clips,
-            drawn.faces, drawn.vertices, drawn.textures, drawn.texels, keys, listed, number,
-        )  # fmt: skip
+    visibility.draw_tiles[visibility.TILE_BLOCKS, visibility.TILE_THREADS](
+        drawn.draws, drawn.reals, drawn.image, table, offsets, drawn.textures, drawn.texels, keys, listed, number, *kept
+    )
+
+
+def waiting_list(memory: Memory) -> tuple[Any, Any]:
+    """The tiles that wait to be drawn, (LISTED, 2), and the numbers of tiles and of large triangles, both 0."""
+    return memory.shaped("listed", np.int32, LISTED, 2), memory.put("number", np.zeros(2, np.int64))
 
 
 def surfaces(

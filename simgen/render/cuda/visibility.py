@@ -1,8 +1,8 @@
 """Which triangle is seen at each sample, for a whole batch: the CPU rasterizer's visibility buffer on the device.
 
 Keys, coverage rule and formulas are those of ``simgen.render.raster.visibility``; drawing is an atomic maximum of
-64-bit keys. One thread sets up one triangle and draws it when it is small; larger ones go to a list of tiles that
-blocks of threads then draw, a pixel each.
+64-bit keys. One thread sets up one triangle and draws it when it is small; the set-up of larger ones is kept, and their
+tiles go to a list that blocks of threads then draw, a pixel each.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ SMALL = 64
 
 # A triangle ready to draw, float64: corners sorted by y, slopes of the long, the upper and the lower edge.
 PIECE = 9
+MOST_PIECES = 2
+# Of a large triangle, int32: its number, its drawable, how many corners it has after clipping.
+TRIANGLE, DRAWABLE, CORNERS = range(3)
+# What has been listed, int64: tiles, large triangles.
+TILES, TRIANGLES = range(2)
 _LARGEST = 1e12
 
 project = device(transform.project)
@@ -262,6 +267,9 @@ def covered_columns(piece: Any, ox: float, oy: float, row: int, view: Any) -> An
     right = xs + (y - ys) * piece[7] if y < ym else xm + (y - ym) * piece[8]
     if right < left:
         left, right = right, left
+    if not (left <= right):
+        # An edge too steep for its slope to be finite may leave no number.
+        return np.int64(right_end), np.int64(right_end)
     begin = np.int64(np.ceil(min(max(left, left_end), right_end)))
     end = np.int64(np.ceil(max(min(right, right_end), left_end)))
     return begin, end
@@ -315,9 +323,15 @@ def empty(keys: Any, views: Any, cameras: Any, samples: int, shares: int, count:
 @strict_kernel
 def draw_faces(
     draws: Any, reals: Any, image: Any, views: Any, cameras: Any, samples: Any, placed: Any, clips: Any, faces: Any,
-    vertices: Any, textures: Any, texels: Any, keys: Any, listed: Any, number: Any, count: int,
+    vertices: Any, textures: Any, texels: Any, keys: Any, listed: Any, number: Any, whose: Any, planes: Any,
+    bounds: Any, pieces: Any, count: int,
 ) -> None:  # fmt: skip
-    """A thread per triangle: draw it when small, else list its tiles in ``listed`` (n, 2) and count them."""
+    """A thread per triangle: draw it when small, else keep its set-up and list its tiles.
+
+    ``listed`` (n, 2) takes the row of a large triangle (-1: drawn already) and the number of the tile in its view,
+    ``number`` (2,) the TILES and TRIANGLES. The set-up of row k: ``whose`` (k, 3), ``planes`` (k, 4, 3) and ``bounds``
+    (k, 2) of 1 / z, ``pieces`` (k, MOST_PIECES, PIECE).
+    """
     t = cuda.grid(1)
     plane = cuda.local.array((4, 3), float64)
     corners = cuda.local.array((4, 2), float64)
@@ -339,25 +353,35 @@ def draw_faces(
     )  # fmt: skip
     if size == 0:
         return
+    fits, n = False, np.int64(0)
     if (box[1] - box[0] + 1) * (box[3] - box[2] + 1) > SMALL:
         across = (view[WIDTH] + TILE_WIDTH - 1) // TILE_WIDTH
         left, right = (box[0] - view[X_FIRST]) // TILE_WIDTH, (box[1] - view[X_FIRST]) // TILE_WIDTH
         top, bottom = (box[2] - view[Y_FIRST]) // TILE_HEIGHT, (box[3] - view[Y_FIRST]) // TILE_HEIGHT
         tiles = (right - left + 1) * (bottom - top + 1)
-        at = cuda.atomic.add(number, 0, tiles)
-        fits = at + tiles <= len(listed)
+        at, n = cuda.atomic.add(number, TILES, tiles), cuda.atomic.add(number, TRIANGLES, 1)
+        fits = at + tiles <= len(listed) and n < len(whose)
         k = at
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
                 if k < len(listed):
-                    listed[k, 0] = t if fits else -1
+                    listed[k, 0] = n if fits else -1
                     listed[k, 1] = row * across + column
                     k += 1
         if fits:
-            return
+            whose[n, TRIANGLE], whose[n, DRAWABLE], whose[n, CORNERS] = t, m, size
+            bounds[n, 0], bounds[n, 1] = ends[0], ends[1]
+            for r in range(4):
+                if r == 0 or draws[m, CUTOUT] != 0:
+                    for c in range(3):
+                        planes[n, r, c] = plane[r, c]
     stride = view[WIDTH] * view[HEIGHT]
     for q in range(2, size):
         sort_piece(corners, q, piece)
+        if fits:
+            for c in range(PIECE):
+                pieces[n, q - 2, c] = piece[c]
+            continue
         for s in range(len(samples)):
             ox, oy = samples[s, 0], samples[s, 1]
             first, last = covered_rows(piece, oy, view)
@@ -371,37 +395,25 @@ def draw_faces(
 
 @strict_kernel
 def draw_tiles(
-    draws: Any, reals: Any, image: Any, views: Any, cameras: Any, samples: Any, placed: Any, clips: Any, faces: Any,
-    vertices: Any, textures: Any, texels: Any, keys: Any, listed: Any, number: Any,
+    draws: Any, reals: Any, image: Any, views: Any, samples: Any, textures: Any, texels: Any, keys: Any, listed: Any,
+    number: Any, whose: Any, planes: Any, bounds: Any, pieces: Any,
 ) -> None:  # fmt: skip
     """Blocks of TILE_THREADS threads: draw the tiles listed, a pixel a thread."""
-    plane = cuda.local.array((4, 3), float64)
-    corners = cuda.local.array((4, 2), float64)
-    polygon = cuda.local.array((7, 3), float64)
-    inverse = cuda.local.array((3, 3), float64)
-    whole = cuda.local.array(3, int64)
-    ends = cuda.local.array(2, float64)
-    box = cuda.local.array(4, int64)
-    piece = cuda.local.array(PIECE, float64)
-    waiting = int(min(number[0], len(listed)))
+    waiting = int(min(number[TILES], len(listed)))
     for k in range(cuda.blockIdx.x, waiting, cuda.gridDim.x):
-        t = np.int64(listed[k, 0])
-        if t < 0:
+        n = np.int64(listed[k, 0])
+        if n < 0:
             continue
-        m = find_owner(draws, FIRST_FACE, FACES, t)
-        view, camera = views[image[m]], cameras[image[m]]
+        t, m, size = np.int64(whose[n, TRIANGLE]), np.int64(whose[n, DRAWABLE]), np.int64(whose[n, CORNERS])
+        view = views[image[m]]
         across = (view[WIDTH] + TILE_WIDTH - 1) // TILE_WIDTH
         tile = np.int64(listed[k, 1])
         column = view[X_FIRST] + (tile % across) * TILE_WIDTH + cuda.threadIdx.x % TILE_WIDTH
         row = view[Y_FIRST] + (tile // across) * TILE_HEIGHT + cuda.threadIdx.x // TILE_WIDTH
-        size = set_up_face(
-            t, m, view, draws, reals, camera, samples, placed, clips, faces, vertices, plane, corners, polygon, inverse,
-            whole, ends, box,
-        )  # fmt: skip
         stride = view[WIDTH] * view[HEIGHT]
         start = view[START] + (row - view[Y_FIRST]) * view[WIDTH] + column - view[X_FIRST]
         for q in range(2, size):
-            sort_piece(corners, q, piece)
+            piece = pieces[n, q - 2]
             for s in range(len(samples)):
                 ox, oy = samples[s, 0], samples[s, 1]
                 first, last = covered_rows(piece, oy, view)
@@ -409,5 +421,5 @@ def draw_tiles(
                     continue
                 begin, end = covered_columns(piece, ox, oy, row, view)
                 if begin <= column < end:
-                    key = key_at(column, row, ox, oy, t, m, plane, ends, draws, reals, textures, texels)
+                    key = key_at(column, row, ox, oy, t, m, planes[n], bounds[n], draws, reals, textures, texels)
                     cuda.atomic.max(keys, start + s * stride, key)
