@@ -113,6 +113,65 @@ def test_a_large_area_light_agrees_with_numerical_integration(flat):
     assert abs(value * np.pi / irradiance - 1) < 0.06
 
 
+def mirrored(normal, to_camera, towards, alpha) -> np.ndarray:
+    """Radiance (n, S) of white metal under unit irradiance across each of the directions ``towards`` (n, S, 3)."""
+    half = towards + to_camera[:, None]
+    half /= np.linalg.norm(half, axis=-1, keepdims=True)
+    nl = np.clip((normal[:, None] * towards).sum(-1), 1e-6, 1)
+    nv = np.clip((normal * to_camera).sum(-1), 1e-3, 1)[:, None]
+    nh = (normal[:, None] * half).sum(-1)
+    a2 = alpha**2
+    distribution = a2 / np.pi / (nh**2 * (a2 - 1) + 1) ** 2
+    smith = 0.5 / (nl * np.sqrt(nv**2 * (1 - a2) + a2) + nv * np.sqrt(nl**2 * (1 - a2) + a2))
+    return distribution * smith * nl
+
+
+@pytest.mark.parametrize("roughness", [0.1, 0.3, 0.6])
+@pytest.mark.parametrize(("kind", "size"), [("directional", 0.02), ("directional", 0.4), ("point", 0.4), ("area", 0.7)])
+def test_highlights_send_out_the_light_of_their_lamp(flat, kind, size, roughness):
+    place = np.array([1.2, -1.8, 1.4])
+    ahead = -place / np.linalg.norm(place)
+    light = LightRecord(
+        kind, direction=tuple(ahead), position=tuple(place), size=size, extent=(size, size),
+        intensity=1 / size**2 if kind == "area" else 1.0,
+    )  # fmt: skip
+    metal = Material(base_color=(1.0, 1.0, 1.0, 1.0), roughness=roughness, metallic=1.0)
+    cam = camera((0, -3, 0), (0, 0, 0), 64, 64, 0.36)
+    snap = snapshot([draw(sphere(rings=96), material=metal)], cam, [light], BLACK)
+    images = flat.render([snap], ["rgb", "normal", "depth"]).images
+    depth = images["depth"][0]
+    rows, columns = np.nonzero(depth)
+    rays = np.stack([(columns - cam.K[0, 2]) / cam.K[0, 0], (rows - cam.K[1, 2]) / cam.K[1, 1], np.ones(len(rows))], 1)
+    turn, eye = cam.T_world_cam[:3, :3], cam.T_world_cam[:3, 3]
+    points = (rays * depth[rows, columns, None]) @ turn.T + eye
+    normal = images["normal"][0][rows, columns] @ turn.T
+    to_camera = (eye - points) / np.linalg.norm(eye - points, axis=1, keepdims=True)
+    # Points spread over the lamp: a disc across its direction, or a square.
+    across = np.cross(ahead, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across)
+    k = np.arange(600)
+    if kind == "area":
+        u, v = (k % 24 + 0.5) / 24 - 0.5, (k // 24 + 0.5) / 25 - 0.5
+        radius, centre = size, place
+    else:
+        r, angle = np.sqrt((k + 0.5) / len(k)), k * np.pi * (3 - np.sqrt(5))
+        u, v = r * np.cos(angle), r * np.sin(angle)
+        radius, centre = (np.tan(size / 2), -ahead) if kind == "directional" else (size, place)
+    on_lamp = centre + radius * (u[:, None] * across + v[:, None] * np.cross(ahead, across))
+    towards = np.broadcast_to(on_lamp, (len(points), *on_lamp.shape))
+    if kind != "directional":
+        towards = on_lamp - points[:, None]
+    distance = np.linalg.norm(towards, axis=-1, keepdims=True)
+    towards = towards / distance
+    share = np.ones(distance.shape[:2]) if kind == "directional" else 1 / distance[..., 0] ** 2
+    if kind == "area":
+        share = share * np.maximum(-towards @ ahead, 0)
+    expected = (mirrored(normal, to_camera, towards, roughness**2) * share).mean(1)
+    found = images["rgb"][0][rows, columns, 0]
+    assert 0.88 < found.sum() / expected.sum() < 1.15
+    assert 0.75 < found.max() / expected.max() < 1.25
+
+
 def test_lights_add_up(flat):
     lights = [
         LightRecord("directional", intensity=1.0, direction=(0.3, 0.1, -1.0)),

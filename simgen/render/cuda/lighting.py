@@ -15,6 +15,7 @@ from simgen.render.cuda.points import (
     F0B,
     F0G,
     F0R,
+    LOBE,
     LX,
     LY,
     LZ,
@@ -31,7 +32,6 @@ from simgen.render.cuda.points import (
     VX,
     VY,
     VZ,
-    WIDEN,
     B,
     G,
     R,
@@ -66,6 +66,8 @@ ENVIRONMENT_REALS = 38
 octahedral = device(mathematics.octahedral)
 interreflected = device(mathematics.interreflected)
 highlight = device(mathematics.highlight)
+mirror_lamp = device(mathematics.mirror_lamp)
+nearest_on_disc = device(mathematics.nearest_on_disc)
 rectangle_form_factor = device(mathematics.rectangle_form_factor)
 schlick = device(mathematics.schlick)
 split_sum = device(mathematics.split_sum)
@@ -84,12 +86,12 @@ _TINY = np.float32(1e-12)
 def add_light(r: Any, g: Any, b: Any, f: Any) -> None:
     """Add a light of colour (r, g, b): direction in L, irradiance factors across it in ER and on the surface in EG.
 
-    WIDEN is what the light's size adds to the roughness of the highlight.
+    LOBE is the alpha of the highlight.
     """
     lx, ly, lz = f[LX], f[LY], f[LZ]
     nl = f[NX] * lx + f[NY] * ly + f[NZ] * lz
     vl = f[VX] * lx + f[VY] * ly + f[VZ] * lz
-    specular, vh = highlight(nl, f[NV], vl, f[ALPHA], f[WIDEN])
+    specular, vh = highlight(nl, f[NV], vl, f[LOBE])
     fresnel = schlick(vh)
     specular *= f[ER] * f[SEEN]
     diffuse = f[EG] * f[SEEN] * INVERSE_PI
@@ -102,18 +104,30 @@ def add_light(r: Any, g: Any, b: Any, f: Any) -> None:
 
 
 @device
+def _mirror_disc(x: Any, y: Any, z: Any, radius: Any, across: Any, f: Any) -> None:
+    """Direction, irradiance across it and alpha of the highlight of a disc or ball that is seen in (x, y, z).
+
+    ``radius`` is half its angular radius, ``across`` its irradiance across its direction.
+    """
+    share, f[LOBE], scale = mirror_lamp(f[ALPHA], radius)
+    two = _2 * f[NV]
+    f[LX], f[LY], f[LZ] = nearest_on_disc(
+        x, y, z, two * f[NX] - f[VX], two * f[NY] - f[VY], two * f[NZ] - f[VZ], _2 * radius * share
+    )
+    f[ER] = across * scale
+
+
+@device
 def aim(light: Any, f: Any) -> None:
-    """Direction to a light, its irradiance across it and on the surface, highlight widening."""
+    """Direction to a light, its irradiance across it and on the surface, alpha of its highlight.
+
+    The direction is that of the representative point of the highlight; the irradiance across it is scaled with it.
+    """
     kind = np.int64(light[KIND])
     dx, dy, dz = light[TRAVEL], light[TRAVEL + 1], light[TRAVEL + 2]
     if kind == DIRECTIONAL:
-        widen = min(light[SIZE] * np.float32(0.25), _HALF)
-        f[LX] = -dx
-        f[LY] = -dy
-        f[LZ] = -dz
-        f[ER] = _1
         f[EG] = saturate(-(f[NX] * dx + f[NY] * dy + f[NZ] * dz))
-        f[WIDEN] = widen
+        _mirror_disc(-dx, -dy, -dz, min(light[SIZE] * np.float32(0.25), _HALF), _1, f)
         return
     ox, oy, oz = light[POSITION], light[POSITION + 1], light[POSITION + 2]
     if kind != AREA:
@@ -125,14 +139,11 @@ def aim(light: Any, f: Any) -> None:
         d2 = max(x * x + y * y + z * z, np.float32(1e-6))
         inverse = _1 / np.sqrt(d2)
         x, y, z = x * inverse, y * inverse, z * inverse
-        f[LX] = x
-        f[LY] = y
-        f[LZ] = z
         cone = smooth_falloff(-(x * dx + y * dy + z * dz), inner, outer)
         # Inside the lamp the inverse square law ends.
-        f[ER] = cone / max(d2, radius * radius)
-        f[EG] = f[ER] * saturate(f[NX] * x + f[NY] * y + f[NZ] * z)
-        f[WIDEN] = min(radius * inverse * _HALF, _HALF)
+        across = cone / max(d2, radius * radius)
+        f[EG] = across * saturate(f[NX] * x + f[NY] * y + f[NZ] * z)
+        _mirror_disc(x, y, z, min(radius * inverse * _HALF, _HALF), across, f)
         return
     ax, ay, az = light[HALF_X], light[HALF_X + 1], light[HALF_X + 2]
     bx, by, bz = light[HALF_Y], light[HALF_Y + 1], light[HALF_Y + 2]
@@ -141,7 +152,11 @@ def aim(light: Any, f: Any) -> None:
     area = np.float32(4.0) * np.sqrt(a2 * b2)
     px, py, pz = ox - f[X], oy - f[Y], oz - f[Z]
     f[EG] = PI * rectangle_form_factor(px, py, pz, ax, ay, az, bx, by, bz, dx, dy, dz, f[NX], f[NY], f[NZ])
-    # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013).
+    # Highlight: the point of the rectangle nearest to the mirrored ray (representative point, Karis 2013), of as
+    # much of it as is mirrored as such.
+    radius = _HALF * np.sqrt(area * np.float32(1 / np.pi))
+    apart = _1 / np.sqrt(max(px * px + py * py + pz * pz, np.float32(1e-6)))
+    share, f[LOBE], scale = mirror_lamp(f[ALPHA], min(radius * apart, _HALF))
     two = _2 * f[NV]
     rx, ry, rz = (
         two * f[NX] - f[VX],
@@ -153,8 +168,8 @@ def aim(light: Any, f: Any) -> None:
     hx, hy, hz = t * rx - px, t * ry - py, t * rz - pz
     if against >= np.float32(-1e-3):
         hx, hy, hz = _0, _0, _0
-    s = min(max((hx * ax + hy * ay + hz * az) / a2, -_1), _1)
-    q = min(max((hx * bx + hy * by + hz * bz) / b2, -_1), _1)
+    s = min(max((hx * ax + hy * ay + hz * az) / a2, -share), share)
+    q = min(max((hx * bx + hy * by + hz * bz) / b2, -share), share)
     x, y, z = px + s * ax + q * bx, py + s * ay + q * by, pz + s * az + q * bz
     d2 = max(x * x + y * y + z * z, np.float32(1e-6))
     inverse = _1 / np.sqrt(d2)
@@ -163,8 +178,7 @@ def aim(light: Any, f: Any) -> None:
     f[LY] = y
     f[LZ] = z
     facing = max(-(x * dx + y * dy + z * dz), _0)
-    f[ER] = facing * area / (d2 + area * np.float32(1 / np.pi))
-    f[WIDEN] = min(np.sqrt(area * np.float32(1 / np.pi)) * inverse * _HALF, _HALF)
+    f[ER] = scale * facing * area / (d2 + area * np.float32(1 / np.pi))
 
 
 @device

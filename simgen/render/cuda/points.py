@@ -6,8 +6,8 @@ X, Y, Z, NX, NY, NZ, FNX, FNY, FNZ, VX, VY, VZ, NV = range(13)
 U, V, UX, VXU, UY, VYU = range(13, 19)
 # Material: diffuse colour, roughness and its square, reflectance at normal incidence; light sent out so far.
 R, G, B, ROUGH, ALPHA, F0R, F0G, F0B, OUT_R, OUT_G, OUT_B = range(19, 30)
-# A light: direction, irradiance factor, diffuse cosine, widening of the highlight, share seen.
-LX, LY, LZ, ER, EG, WIDEN, SEEN = range(30, 37)
+# A light: direction, irradiance factor, diffuse cosine, alpha of the highlight, share seen.
+LX, LY, LZ, ER, EG, LOBE, SEEN = range(30, 37)
 # Share of the sky that is open, and a fixed pattern of noise over the image.
 OPEN, NOISE = range(37, 39)
 VALUES = 40

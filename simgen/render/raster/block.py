@@ -19,7 +19,7 @@ STRIDE = BLOCK + 16
 # between texels, colour.
 (
     X, Y, Z, NX, NY, NZ, VX, VY, VZ, NV, U, V, UX, VXU, UY, VYU, R, G, B, ROUGH, F0R, F0G, F0B,
-    ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, SEEN, OPEN, SX, SY, SLEVEL, SR, SG, WIDEN, NOISE,
+    ALPHA, OUT_R, OUT_G, OUT_B, LX, LY, LZ, ER, EG, SEEN, OPEN, SX, SY, SLEVEL, SR, SG, LOBE, NOISE,
     TU, TV, TDU, TDV, TWIDTH, THEIGHT, TW, TA, TB, TR, TG, TBL,
 ) = (k * STRIDE for k in range(53))  # fmt: skip
 FLOATS = 53 * STRIDE

@@ -117,22 +117,53 @@ def from_octahedral(u: Any, v: Any) -> Any:
 
 
 @fast
-def highlight(nl: Any, nv: Any, vl: Any, alpha: Any, widen: Any) -> Any:
+def highlight(nl: Any, nv: Any, vl: Any, alpha: Any) -> Any:
     """Radiance of GGX per irradiance normal to a light, before the Fresnel term, and the cosine for that term.
 
-    From the cosines n.l, n.v and v.l and ``alpha`` = roughness^2. The light's size adds ``widen`` to alpha; the
-    distribution is scaled to keep its energy (Karis 2013). D after Walter et al. 2007, Smith's height-correlated
+    From the cosines n.l, n.v and v.l and ``alpha`` = roughness^2. D after Walter et al. 2007, Smith's height-correlated
     shadowing in the approximation of Hammon 2017: D V n.l, as one fraction.
     """
     twice = max(_2 + _2 * vl, np.float32(1e-6))  # the square of l + v
-    wide = min(alpha + widen, _1)
     lit = saturate(nl)
     towards = max(nl + nv, _0)
     nh2 = min(towards * towards / twice, _1)
-    d = nh2 * (wide * wide - _1) + _1
-    shadowing = max(_2 * lit * nv * (_1 - wide) + (lit + nv) * wide, np.float32(1e-5))
+    d = nh2 * (alpha * alpha - _1) + _1
+    shadowing = max(_2 * lit * nv * (_1 - alpha) + (lit + nv) * alpha, np.float32(1e-5))
     vh = saturate((_1 + vl) * inverse_sqrt(twice))
     return _HALF * INVERSE_PI * alpha * alpha * lit / (d * d * shadowing), vh
+
+
+@fast
+def mirror_lamp(alpha: Any, radius: Any) -> Any:
+    """How a surface of ``alpha`` = roughness^2 mirrors a lamp whose light turns half vectors by up to ``radius``.
+
+    That is half the lamp's angular radius. A smooth surface shows the lamp as a disc, a rough one only a wider
+    highlight. Returns the share of the lamp's radius that is seen as such, over which the lamp's representative point
+    follows the mirrored ray (Karis 2013), the alpha of the highlight around it, and what scales that so that both
+    together send out the lamp's light once.
+    """
+    r2, a2 = radius * radius, alpha * alpha
+    # Never all of it: the lamp's edge would be sharper than pixels are.
+    share = r2 / (np.float32(1.05) * r2 + a2)
+    flat = radius * share
+    rest = radius - flat
+    w2 = a2 + rest * rest
+    wide = np.sqrt(w2)
+    # GGX of w2 / (pi (w2 + h^2)^2) around a disc of radius f: the integral is (w2 + pi/2 f w + f^2) / w2.
+    scale = w2 / (w2 + flat * (flat + np.float32(np.pi / 2) * wide))
+    return share, min(wide, _1), scale
+
+
+@fast
+def nearest_on_disc(lx: Any, ly: Any, lz: Any, rx: Any, ry: Any, rz: Any, tangent: Any) -> Any:
+    """The unit direction nearest to the unit vector r of those around the unit vector l within an angle's tangent."""
+    cosine = lx * rx + ly * ry + lz * rz
+    sine2 = max(_1 - cosine * cosine, _0)
+    reach = tangent * cosine
+    step = tangent * inverse_sqrt(max(max(sine2, reach * reach), np.float32(1e-12)))
+    scale = inverse_sqrt(_1 + step * step * sine2)
+    along, step = (_1 - step * cosine) * scale, step * scale
+    return along * lx + step * rx, along * ly + step * ry, along * lz + step * rz
 
 
 @fast
