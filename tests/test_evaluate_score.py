@@ -116,6 +116,10 @@ def test_the_commands_train_and_evaluate(tmp_path: Path, capsys: pytest.CaptureF
     assert commands.evaluate([f"model={model}", f"real={val}", f"out={tmp_path / 'eval'}", "draws=20"]) == 0
     stored = json.loads((tmp_path / "eval" / "results.json").read_text())
     assert stored["figures"]["top1"]["value"] == 1
+    (val / "blue").rename(val / "azure")
+    renamed = [f"model={model}", f"real={val}", f"out={tmp_path / 'eval'}", "draws=20", "mapping={azure: blue}"]
+    assert commands.evaluate(renamed) == 0
+    assert json.loads((tmp_path / "eval" / "results.json").read_text())["figures"] == stored["figures"]
     assert stored["read"]["skipped"]
     assert "top1" in capsys.readouterr().out
 
@@ -168,13 +172,16 @@ def test_wrong_settings_are_told_in_a_sentence(
     assert len(shown.strip().splitlines()) == 1
 
 
-def test_unknown_keys_are_told_with_the_nearest_known_one() -> None:
+def test_unknown_keys_are_told_with_the_nearest_known_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match=r'no setting augment\.rotat_deg \(did you mean "rotate_deg"'):
         commands.train(["task=classify", "augment.rotat_deg=3"])
     with pytest.raises(ConfigError, match="not of the form key=value"):
         commands.train(["task=classify", "data"])
     with pytest.raises(SimgenError, match=r"no setting modl \(did you mean \"model\""):
         commands.evaluate(["modl=x"])
+    with pytest.raises(SystemExit):
+        commands.train(["task=classify", "augment={rotat_deg: 3}"])
+    assert 'augment.rotat_deg (did you mean "rotate_deg"' in capsys.readouterr().err
 
 
 def test_a_model_of_another_task_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

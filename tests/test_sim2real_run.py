@@ -477,6 +477,7 @@ def test_bad_photographs_are_told_before_anything_is_rendered(
         (["experiment.scene=tabeltop"], r'did you mean "tabletop"'),
         (["experiment.budgets.smoke.train.parts.input.height=70"], "input.height=70 does not suit detect"),
         (["+experiment.real.mapping.cat=cube"], "names a class 'cat'"),
+        (["experiment.real.mapping={cat: cube}"], "names a class 'cat'"),
         (["out="], "out has no value"),
     ],
 )

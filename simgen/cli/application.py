@@ -32,7 +32,9 @@ def application(
     """
     check_flags(name, arguments)
     plain: dict[str, Any] = dict(fields.plain(schema()) if settings is None else settings)
-    _check(_overrides(arguments), plain)
+    mappings = _check(_overrides(arguments), plain)
+    # Hydra takes no new keys into a mapping, such as names of classes, unless told so; `fields.build` checks them.
+    arguments = [f"++{a}" if a in mappings else a for a in arguments]
     ConfigStore.instance().store(name=f"simgen_{name}", node=_node(plain))
 
     def task(composed: DictConfig) -> None:
@@ -103,8 +105,12 @@ def _node(plain: dict[str, Any]) -> dict[str, Any]:
     return {"defaults": ["_self_", *quiet], **plain, "hydra": own}
 
 
-def _check(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
-    """Raise ConfigError for overrides that Hydra cannot read or whose keys do not exist."""
+def _check(overrides: Sequence[str], plain: Mapping[str, Any]) -> set[str]:
+    """Raise ConfigError for overrides that Hydra cannot read or whose keys do not exist.
+
+    Returns those whose value is a mapping.
+    """
+    mappings = set()
     for text in overrides:
         try:
             override = OverridesParser.create().parse_override(text)
@@ -116,6 +122,9 @@ def _check(overrides: Sequence[str], plain: Mapping[str, Any]) -> None:
         key = override.key_or_group
         if key != "hydra" and not key.startswith("hydra.") and not override.is_add():
             _check_key(key, plain)
+            if isinstance(override.value(), dict) and not (override.is_delete() or override.is_force_add()):
+                mappings.add(text)
+    return mappings
 
 
 def _check_key(key: str, plain: Mapping[str, Any]) -> None:
