@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,6 +193,16 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes | None, mess
         path.write_bytes(content)
     with pytest.raises(LearnError, match=message):
         load(path)
+
+
+@pytest.mark.parametrize("change", [{"network": None}, {"training": None}, {"classes": 5}, {"task": "sing"}])
+def test_a_model_with_something_missing_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "m.pt"
+    models.create("classify", ["a", "b"], InputConfig(32, 32, normalize="image"), 8, "azimuth", 0).save(path)
+    content = models.read(path, "a simgen model")
+    models.write({k: v for k, v in {**content, **change}.items() if v is not None}, path)
+    with pytest.raises(LearnError, match=r"m\.pt is damaged"):
+        models.load(path)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:

@@ -94,16 +94,15 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu", task:
     content = read(Path(path), "a simgen model")
     if content.get("format") != FORMAT or "classes" not in content:
         raise LearnError(f"{path} is not a simgen model that this version reads; train one with simgen train.")
-    if task is not None and content["task"] != task:
-        raise LearnError(f"{path} is a model of the task {content['task']}, not {task}.")
-    network = content["network"]
+    if task is not None and content.get("task") != task:
+        raise LearnError(f"{path} is a model of the task {content.get('task')}, not {task}.")
     try:
-        size = fields.build(InputConfig, content["input"])
+        network, size = content["network"], fields.build(InputConfig, content["input"])
         model = create(content["task"], content["classes"], size, network["width"], network["target"], 0)
         model.module.load_state_dict(content["state"])
-    except (RuntimeError, KeyError, ConfigError) as error:
+        model.training = content["training"]
+    except (RuntimeError, KeyError, TypeError, ValueError, ConfigError) as error:
         raise LearnError(f"{path} is damaged ({' '.join(str(error).split())[:200]}).") from None
-    model.training = content["training"]
     model.module.to(device).eval()
     return model
 
