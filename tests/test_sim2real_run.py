@@ -407,6 +407,17 @@ def test_a_task_of_ones_own_needs_no_python(own: Path, tmp_path: Path, capsys: p
     with pytest.raises(SystemExit, match="2"):
         main(command(own, tmp_path / "out", "experiment.budgets.smoke.frames=10"))
     assert "budgets.smoke.frames: 8 there, 10 now" in capsys.readouterr().err
+    # What is trained already must not pass for models of a scene, or of meshes, that were edited since.
+    edited = shutil.copytree(own, tmp_path / "edited")
+    (edited / "bench.yaml").write_text(SCENE.replace("count: 3", "count: 2"))
+    with pytest.raises(SystemExit, match="2"):
+        main(command(edited, tmp_path / "out", "arms=[synthetic,real]"))
+    assert "another configuration (scene.objects.parts.count: 3 -> 2)" in capsys.readouterr().err
+    (edited / "bench.yaml").write_text(SCENE)
+    (edited / "assets" / "parts" / "tower.obj").write_text(TOWER.replace("0.12", "0.13"))
+    with pytest.raises(SystemExit, match="2"):
+        main(command(edited, tmp_path / "out", "arms=[synthetic,real]"))
+    assert re.search(r"another configuration \(.*tower", capsys.readouterr().err)
 
 
 def broken(own: Path, folder: Path, kind: str) -> Path:

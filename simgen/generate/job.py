@@ -106,6 +106,28 @@ def render(
     return manifest
 
 
+def confirm(config: RenderConfig, open_source: OpenSource | None = None) -> None:
+    """Raise DatasetError, as ``render`` would, if ``config.out`` holds a dataset of another configuration.
+
+    Assets that have been edited since count as another configuration. Nothing is written; a folder without a dataset
+    passes.
+    """
+    if open_source is None:
+        from simgen.generate.scenes import SceneSource
+
+        open_source = SceneSource
+    config = calibrated(from_plain(to_plain(config)))
+    folder = checked_folder(config.out)
+    if not (folder / MANIFEST).exists():
+        return
+    source = open_source(config)
+    try:
+        old = manifests.load(folder)
+        _refuse_another(folder, old, describe(config, source.facts, old))
+    finally:
+        source.close()
+
+
 def describe(config: RenderConfig, facts: Facts, old: Manifest | None = None) -> Manifest:
     """The manifest of the dataset that ``config`` asks for, all shards pending.
 

@@ -18,7 +18,7 @@ from simgen.evaluate.data import open_source
 from simgen.evaluate.experiment.definition import Experiment, TaskConfig
 from simgen.evaluate.experiment.plan import WHOLE, Render, Request, Training, real_folder
 from simgen.evaluate.metrics.pose import Calibration
-from simgen.generate.job import Progress, render
+from simgen.generate.job import Progress, confirm, render
 from simgen.generate.pipeline import category_ids
 from simgen.learn.errors import LearnError
 from simgen.learn.sample import Joined, Objects, Sample, Source, Subset
@@ -46,6 +46,10 @@ class Data:
         config = replace(self.config(wanted), workers=workers)
         render(config, tell)
         return Path(config.out)
+
+    def confirm(self, wanted: Render) -> None:
+        """Raise DatasetError if the folder of a set has images of another scene, of other settings or assets."""
+        confirm(self.config(wanted))
 
     def config(self, wanted: Render) -> RenderConfig:
         """The settings of a set; raises ConfigError, with where an override stands, when they make no sense."""

@@ -111,7 +111,8 @@ class Runner:
     def _check(self) -> dict[str, str]:
         """Settings of all sets and the real images of all tasks; their digests."""
         for wanted in self.plan.renders:
-            self.data.config(wanted)
+            # Models that are trained already would else be taken for those of a scene that was edited since.
+            self.data.confirm(wanted)
         digests = {}
         for task in self.request.experiment.tasks:
             for part in PARTS:
