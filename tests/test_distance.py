@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed")
 import torch
 
-from simgen.evaluate.audit.audit import thin, weak
+from simgen.evaluate.audit.audit import examined, thin, weak
 from simgen.evaluate.distance.describe import Description, describe, noise_level, picture_properties
 from simgen.evaluate.distance.features import model_features, network_features
 from simgen.evaluate.distance.measure import distances
@@ -207,10 +207,12 @@ def test_weak_slices_are_those_surely_below_the_rest() -> None:
         Slice("light", "dim", 40, Figure(0.7, 0.5, 0.85)),
         Slice("size", "small", 4, Figure(0.1, 0.0, 0.2)),  # too few to say
         Slice("size", "large", 60, Figure(0.95, 0.9, 1.0)),
+        Slice("lens", "wide", 90, Figure(0.5, 0.4, 0.6), 3),  # of three scenes: too few to say
     ]
     [found] = weak(results(parts))
     assert (found.factor, found.value) == ("light", "dark")
     assert found.gap == pytest.approx(-0.3)
+    assert examined(results(parts)) == 3
     # Of errors, what is larger is worse.
     [other] = weak(results(parts, larger=False))
     assert (other.factor, other.value, other.gap) == ("size", "large", pytest.approx(-0.15))

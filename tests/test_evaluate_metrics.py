@@ -237,6 +237,10 @@ def test_intervals_cover_as_they_say_and_respect_groups() -> None:
     grouped = intervals(share_of, [str(k // 25) for k in range(150)], 300, 0)["share"]
     assert grouped[1] - grouped[0] > 2 * (alone[1] - alone[0])
     assert intervals(share_of, [str(k) for k in range(150)], 300, 0)["share"] == alone
+    # Frames of one scene cannot say how it is in another one; a set that is all of one scene is drawn by image.
+    scenes = [str(k // 25) for k in range(150)]
+    assert np.isnan(intervals(share_of, scenes, 300, 0, np.arange(150) < 25)["share"]).all()
+    assert intervals(share_of, ["0"] * 150, 300, 0)["share"] == pytest.approx(alone, abs=0.05)
 
 
 def test_slices_divide_by_value_or_range() -> None:

@@ -25,12 +25,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Slice:
-    """The primary figure over the images whose ``factor`` has ``value``, a word or a range of numbers."""
+    """The primary figure over the images whose ``factor`` has ``value``, a word or a range of numbers.
+
+    ``groups`` counts the tracks or scenes that they are of; None: as many as images.
+    """
 
     factor: str
     value: str
     images: int
     figure: Figure
+    groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _range(figure: Figure) -> str:
-    return f"{_number(figure.low)} to {_number(figure.high)}"
+    return "" if math.isnan(figure.low) else f"{_number(figure.low)} to {_number(figure.high)}"
 
 
 def _number(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.evaluate import slices as slicing
-from simgen.evaluate.bootstrap import interval, intervals, resample
+from simgen.evaluate.bootstrap import interval, intervals, resample, units
 from simgen.evaluate.metrics.classify import ClassifyTally
 from simgen.evaluate.metrics.detect import DetectTally
 from simgen.evaluate.metrics.pose import Calibration, PoseTally
@@ -82,12 +82,13 @@ def evaluate(
         count.add(sample, prediction)
         facts.append({**sample.facts, **slicing.properties(sample)})
     groups = [source.group(k) for k in range(len(source))]
+    unit = units(groups)
     values = count.figures(np.ones(len(groups)))
     if not np.isfinite(values[count.primary]):
         raise LearnError(f"{source.name} has nothing that a model of the task {model.task} can be scored on.")
     drawn = resample(count.figures, groups, draws, seed)
     parts = [
-        Slice(factor, value, int(mask.sum()), _sliced(count, groups, mask, seed))
+        Slice(factor, value, int(mask.sum()), _sliced(count, groups, mask, seed), len(np.unique(unit[mask])))
         for factor, value, mask in slicing.divide(facts)
     ]
     if isinstance(count, ClassifyTally):

@@ -109,8 +109,7 @@ def render(
 def confirm(config: RenderConfig, open_source: OpenSource | None = None) -> None:
     """Raise DatasetError, as ``render`` would, if ``config.out`` holds a dataset of another configuration.
 
-    Assets that have been edited since count as another configuration. Nothing is written; a folder without a dataset
-    passes.
+    So do assets that were edited since. Nothing is written; a folder without a dataset passes.
     """
     if open_source is None:
         from simgen.generate.scenes import SceneSource
@@ -123,7 +122,9 @@ def confirm(config: RenderConfig, open_source: OpenSource | None = None) -> None
     source = open_source(config)
     try:
         old = manifests.load(folder)
-        _refuse_another(folder, old, describe(config, source.facts, old))
+        new = describe(config, source.facts, old)
+        new.contents = source.contents()
+        _refuse_another(folder, old, new)
     finally:
         source.close()
 

@@ -14,7 +14,7 @@ from simgen.evaluate.distance.describe import LABELS, PICTURE, Description
 from simgen.evaluate.results import Results, Slice
 
 LEAST = 10
-"""Images that a slice must have to be called weak."""
+"""Images (tracks, scenes, where these are of several images) that a slice must have to be called weak."""
 
 THIN = 0.25
 """A range of a property is thin in the training data when its share there is less than this part of its share in the
@@ -57,12 +57,18 @@ class Thin:
 def weak(results: Results) -> list[Weak]:
     """The weak slices of an evaluation, worst first.
 
-    By chance about one slice in forty is flagged; many flags of one factor are what to look at.
+    By chance about one slice in forty of those that are ``examined`` is flagged; many flags of one factor are what to
+    look at.
     """
     sign = 1 if results.larger_is_better else -1
     overall = results.score.value
     found = [_weak(part, overall, sign) for part in results.slices if _is_weak(part, overall, sign)]
     return sorted(found, key=lambda entry: entry.gap)
+
+
+def examined(results: Results) -> int:
+    """How many slices have enough images to be called weak."""
+    return sum(_is_tested(part) for part in results.slices)
 
 
 def thin(synthetic: Description, real: Description, classes: Sequence[str]) -> list[Thin]:
@@ -79,9 +85,14 @@ def thin(synthetic: Description, real: Description, classes: Sequence[str]) -> l
     return sorted(found, key=lambda entry: entry.synthetic / entry.real)
 
 
+def _is_tested(part: Slice) -> bool:
+    enough = (part.images if part.groups is None else part.groups) >= LEAST
+    return enough and bool(np.isfinite(part.figure.low))
+
+
 def _is_weak(part: Slice, overall: float, sign: int) -> bool:
     best = part.figure.high if sign > 0 else part.figure.low
-    return part.images >= LEAST and bool(np.isfinite(best)) and sign * best < sign * overall
+    return _is_tested(part) and sign * best < sign * overall
 
 
 def _weak(part: Slice, overall: float, sign: int) -> Weak:

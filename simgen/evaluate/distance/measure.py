@@ -37,6 +37,12 @@ FEATURES: dict[str, str] = {
 
 _LESS_IS_NEARER = frozenset({"KID", "Frechet", "told apart"})
 
+_BOUNDS = {
+    **dict.fromkeys(("precision", "recall", "coverage", "told apart"), (0.0, 1.0)),
+    **dict.fromkeys(("Frechet", "density"), (0.0, np.inf)),
+}
+"""What these distances can be; an unbiased KID may be anything."""
+
 DIRECTIONS = 64
 """Principal directions of features that are looked at, at most a quarter of the images of the smaller set."""
 
@@ -155,10 +161,11 @@ def _told(key: str, value: float, halves: NDArray[np.float64], a: Description, b
         low, high = value + float(spread[0]), value + float(spread[1])
     if kind == "feature":
         nearer = -1 if name in _LESS_IS_NEARER else 1
+        low, high = (float(end) for end in np.clip((low, high), *_BOUNDS.get(name, (-np.inf, np.inf))))
         return Distance(name, kind, value, low, high, FEATURES[name], of=of[0], nearer=nearer)
     if name == "classes":
         about = "share of objects whose class would have to change"
-        return Distance(name, kind, value, max(low, 0.0), high, about)
+        return Distance(name, kind, value, max(low, 0.0), min(high, 1.0), about)
     table = LABELS if kind == "label" else PICTURE
     means = [_mean(d.labels[name] if kind == "label" else d.pictures[name]) for d in (a, b)]
     return Distance(name, kind, value, max(low, 0.0), high, table[name], means[0], means[1])

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from simgen.evaluate.distance.describe import Description, describe
 from simgen.evaluate.distance.features import model_features
 from simgen.evaluate.distance.measure import Distance, distances
-from simgen.evaluate.experiment.plan import Training
+from simgen.evaluate.experiment.plan import WHOLE, Training
 from simgen.evaluate.experiment.results import EVERYTHING, ExperimentResults, TaskResults
 from simgen.evaluate.experiment.run import Runner
 from simgen.evaluate.experiment.sections import Section
@@ -73,7 +73,7 @@ def _ranks(runner: Runner, task: TaskResults, extract: Any, real: Description) -
         training = runner.plan.ablations.get((task.name, name, runner.request.seed))
         if training is None or training.render is None or "val" not in line.scores:
             continue
-        if name and not training.render.name:
+        if name and training.render.name == WHOLE:
             continue  # trains otherwise on the same images
         scores.append(line.scores["val"].value)
         for distance in distances(_described(runner, training, extract), real, draws=0):
@@ -116,7 +116,8 @@ def _html(told: Sequence[Distance], ranks: Sequence[dict[str, Any]]) -> str:
         html += (
             "<h3>Do distances tell the real score?</h3>"
             f'<p class="about">Spearman\'s rank correlation over the {count} sets of the ablations: +1 when the nearer '
-            "set always has the better score. With so few sets only values near 1 mean something.</p>"
+            f"set always has the better score. With so few sets only values near 1 mean something, and of {len(rows)} "
+            f"distances about {max(1, round(len(rows) / 20))} has a p below 0.05 by chance.</p>"
             + page.table(["distance", "rho", "p"], rows, (1, 2))
         )
     return html

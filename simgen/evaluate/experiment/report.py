@@ -101,9 +101,12 @@ def _header(results: ExperimentResults) -> str:
         line = next(line for line in task.arms if line.name == task.focus)
         score, gap = line.scores.get("val"), line.difference.get("val")
         if score is not None:
-            entries[f"{name}{task.metric}, {line.name}"] = (table.number(score.value), _interval(score))
+            entries[f"{name}{task.metric}, {line.name}"] = (table.number(score.value), table.interval(score))
         if gap is not None:
-            entries[f"{name}gap to {task.reference}"] = (table.signed(gap.value), _interval(gap, table.signed))
+            entries[f"{name}gap to {task.reference}"] = (
+                table.signed(gap.value),
+                table.interval(gap, table.signed),
+            )
         met = table.reached(task, score)
         if met is not None and task.goal is not None:
             entries[f"{name}goal"] = (table.number(task.goal), "reached" if met else "missed")
@@ -268,10 +271,6 @@ def _skipped(entry: dict[str, object]) -> str:
 def _value(line: Line) -> float:
     score = line.scores.get("val")
     return score.value if score else float("inf")
-
-
-def _interval(score: Score, told: Callable[[float], str] = table.number) -> str:
-    return f"{told(score.low)} to {told(score.high)}"
 
 
 def _table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from simgen.evaluate.experiment.results import ExperimentResults, Line, Score, TaskResults
 
@@ -48,28 +49,34 @@ def told(score: Score | None) -> list[str]:
     if score is None:
         return ["", "", ""]
     spread = "" if math.isnan(score.spread) else f"±{number(score.spread)}"
-    return [number(score.value), f"{number(score.low)} to {number(score.high)}", spread]
+    return [number(score.value), interval(score), spread]
 
 
 def told_difference(score: Score | None) -> list[str]:
     """Value and interval of a difference, with signs."""
     if score is None:
         return ["", ""]
-    return [signed(score.value), f"{signed(score.low)} to {signed(score.high)}"]
+    return [signed(score.value), interval(score, signed)]
+
+
+def interval(score: Score, told: Callable[[float], str] | None = None) -> str:
+    """From where to where a score may be, "" when nothing is known of it."""
+    show = told or number
+    return "" if math.isnan(score.low) else f"{show(score.low)} to {show(score.high)}"
 
 
 def number(value: float) -> str:
-    """A figure: three digits after the point below 10."""
+    """A figure: three digits after the point below 10, none from 1000 on."""
     if math.isnan(value):
         return "-"
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", MINUS)
+    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.removeprefix("-") if abs(value) < 1 and float(text) == 0 else text.replace("-", MINUS)
 
 
 def signed(value: float) -> str:
     """A figure with its sign."""
     text = number(value)
-    return f"+{text}" if value > 0 and float(text) != 0 else text
+    return f"+{text}" if value > 0 and text != number(0.0) else text
 
 
 def reached(task: TaskResults, score: Score | None) -> bool | None:
