@@ -153,6 +153,18 @@ def test_what_differs_is_far_and_what_does_not_is_near() -> None:
     assert likes["brightness"].low < 0.3
 
 
+def test_intervals_stay_where_the_distances_can_be() -> None:
+    def taken(samples: list[Sample]) -> np.ndarray:
+        return np.array([[s.image.mean(), s.image.std()] for s in samples])
+
+    ours, theirs = (describe(Pictures(name, 24, 100, 10), {"mean": taken}) for name in ("few", "some"))
+    found = {d.name: d for d in distances(ours, theirs) if d.kind == "feature"}
+    for name in ("precision", "recall", "coverage", "told apart"):
+        assert 0 <= found[name].low <= found[name].high <= 1, name
+    assert found["density"].low >= 0
+    assert found["Frechet"].low >= 0
+
+
 def test_features_of_a_model_and_of_a_network_of_the_user(tmp_path: Path) -> None:
     model = create(
         "classify", ["a", "b"], InputConfig(height=32, width=32, crop="image", normalize="fixed"), 8, "azimuth", 0

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,7 +22,7 @@ from sim2real_data import SQUARES, TINY, InMemory, ask, build, start
 
 from simgen.cli.main import main
 from simgen.errors import SimgenError
-from simgen.evaluate.experiment import plots, report, table
+from simgen.evaluate.experiment import distances, plots, report, table
 from simgen.evaluate.experiment.assemble import assemble
 from simgen.evaluate.experiment.data import Turned, digest
 from simgen.evaluate.experiment.failures import overlap, show
@@ -89,6 +90,19 @@ def test_gaps_are_to_real_only_and_differences_to_everything(finished: Runner) -
     expected = ablations["fixed_light"]["scores"]["val"]["value"] - ablations["everything"]["scores"]["val"]["value"]
     assert ablations["fixed_light"]["difference"]["val"]["value"] == pytest.approx(expected, abs=1e-12)
     assert [entry["frames"] for entry in task["curve"]] == [10, 20]
+
+
+def test_ranks_are_of_the_sets_that_differ_not_of_trainings_on_the_same_one(
+    finished: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distances, "LEAST_SETS", 2)
+    monkeypatch.setattr(distances, "spearmanr", lambda values, scores: (1.0, float(len(values))))
+    task = assemble(finished).tasks[0]
+    lines = [replace(line, scores={"val": scored(0.1 * k, 0, 1)}) for k, line in enumerate(task.ablations)]
+    told = distances._task(finished, replace(task, ablations=lines))
+    assert told is not None
+    # everything and fixed_light, but not no_augmentation, which learns from the images of everything
+    assert {(row["sets"], row["p"]) for row in told[1]} == {(2, 2.0)}
 
 
 def test_what_is_finished_is_not_done_again(finished: Runner, memory: InMemory) -> None:
@@ -291,8 +305,10 @@ def test_plots_and_page_stand_alone(finished: Runner) -> None:
     page = (out / "report.html").read_text()
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert "<script" not in page
-    for name in ("synthetic", "finetune_6", "fixed_light", "data/full/seed1"):
+    for name in ("synthetic", "finetune_6", "fixed_light", "data/full/seed1", "average precision, mean over"):
         assert name in page
+    [classes] = re.findall(r"<table>(?:(?!</table>).)*<th>class</th>.*?</table>", page)
+    assert all(f"<td>{name}</td>" in classes for name in ("red", "green", "blue"))
     assert page.count("<img") > 3
 
 
@@ -395,6 +411,7 @@ def test_a_task_of_ones_own_needs_no_python(own: Path, tmp_path: Path, capsys: p
     assert "parts, parts: AP50" in printed.out
     assert re.search(r"synthetic +\d\.\d{3}", printed.out)
     assert "real val: 5 objects skipped, their class is not wanted: box\n" in printed.err
+    assert "no object of the classes" not in printed.err
     content = json.loads((tmp_path / "out" / "results.json").read_text())
     assert content["tasks"]["parts"]["classes"] == ["cube", "tower"]
     assert content["real"]["val"]["images"] == 5
@@ -418,6 +435,16 @@ def test_a_task_of_ones_own_needs_no_python(own: Path, tmp_path: Path, capsys: p
     with pytest.raises(SystemExit, match="2"):
         main(command(edited, tmp_path / "out", "arms=[synthetic,real]"))
     assert re.search(r"another configuration \(assets below parts", capsys.readouterr().err)
+
+
+def test_classes_that_no_photograph_shows_are_named(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mapping = "experiment.real.mapping={Tower: null}"
+    assert main(command(own, tmp_path / "out", "arms=[synthetic]", mapping)) == 0
+    told = "real val: no object of the classes tower; real.mapping in the experiment leads from real names to these\n"
+    assert told in capsys.readouterr().err
+    assert "Never in the real val images, and not counted: tower." in (tmp_path / "out" / "report.html").read_text()
 
 
 def broken(own: Path, folder: Path, kind: str) -> Path:

@@ -108,6 +108,10 @@ def run(job: Sim2RealJob) -> None:
         for reason, names in entry.get("skipped", {}).items():
             some = ", ".join(list(dict.fromkeys(names["first"]))[:4])
             print(f"real {part}: {names['count']} {reason}: {some}", file=sys.stderr)
+        if runner.absent[part]:
+            some = ", ".join(runner.absent[part][:8]) + ", ..." * (len(runner.absent[part]) > 8)
+            told = "; real.mapping in the experiment leads from real names to these" if entry.get("skipped") else ""
+            print(f"real {part}: no object of the classes {some}{told}", file=sys.stderr)
 
     def finished(seed: int) -> None:
         if seed == request.seed_values[-1]:

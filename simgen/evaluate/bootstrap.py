@@ -44,7 +44,7 @@ def resample(
     rng = stream(seed, 0, "evaluate/bootstrap")
     collected: dict[str, list[float]] = {}
     for _ in range(draws):
-        times = np.zeros(member.max() + 1)
+        times = np.zeros(len(groups))
         times[present] = np.bincount(rng.integers(len(present), size=len(present)), minlength=len(present))
         for name, value in figures(times[member] * chosen).items():
             collected.setdefault(name, []).append(value)

@@ -84,6 +84,7 @@ def _task(runner: Runner, name: str) -> TaskResults:
         curve=curve,
         ablations=ablations,
         slices=_slices(runner, name),
+        by_class=_by_class(runner, name),
     )
 
 
@@ -112,10 +113,25 @@ def _calibrated(runner: Runner, task: str) -> str:
 
 def _slices(runner: Runner, task: str) -> list[dict[str, Any]]:
     """The slices of the real val images, of the first seed of the arm in focus, worst first."""
+    content = _looked_at(runner, task)
+    known = [part for part in content.get("slices", []) if part["figure"]["value"] is not None]
+    sign = 1 if content.get("larger_is_better") else -1
+    return sorted(known, key=lambda part: sign * part["figure"]["value"])
+
+
+def _by_class(runner: Runner, task: str) -> list[dict[str, Any]]:
+    """The figures of each class on the real val images, like ``_slices``; those that do not occur last."""
+    rows: list[dict[str, Any]] = _looked_at(runner, task).get("classes", [])
+    key = next((name for name in ("recall", "AP50", "IoU", "median_deg") if rows and name in rows[0]), "")
+    sign = -1 if key == "median_deg" else 1
+    known = [row for row in rows if row[key] is not None]
+    return [*sorted(known, key=lambda row: sign * row[key]), *(row for row in rows if row[key] is None)]
+
+
+def _looked_at(runner: Runner, task: str) -> dict[str, Any]:
+    """The scores of the first seed of the arm in focus on the real val images; empty when there are none."""
     training = runner.plan.arms.get((task, focus(runner), runner.request.seed))
     if training is None or training not in runner.runs or "val" not in runner.runs[training].scores:
-        return []
-    content = json.loads(runner.score_file(training, "val").read_text(encoding="utf-8"))
-    known = [part for part in content["slices"] if part["figure"]["value"] is not None]
-    sign = 1 if content["larger_is_better"] else -1
-    return sorted(known, key=lambda part: sign * part["figure"]["value"])
+        return {}
+    content: dict[str, Any] = json.loads(runner.score_file(training, "val").read_text(encoding="utf-8"))
+    return content

@@ -23,6 +23,30 @@ METRICS: dict[str, dict[str, bool]] = {
 }
 """Of each task the figures that an experiment may report, and whether larger is better; the first is the default."""
 
+MEANING = {
+    "top1": "share of objects whose class is told right",
+    "macro": "mean over the classes of the share that is told right",
+    "ece": "expected calibration error: how far confidence and accuracy are apart",
+    "log_loss": "mean of minus the logarithm of the probability of the true class",
+    "AP50": "average precision, mean over the classes; a box is found from an overlap (IoU) of 0.5 on",
+    "AP": "average precision, mean over the classes and over overlaps (IoU) of 0.5 to 0.95, as COCO has it",
+    "AP75": "average precision, mean over the classes; a box is found from an overlap (IoU) of 0.75 on",
+    "AR": "average recall, mean over the classes and over overlaps (IoU) of 0.5 to 0.95, as COCO has it",
+    "AP_small": "AP of objects of less than 32 x 32 pixels",
+    "AP_medium": "AP of objects of 32 x 32 to 96 x 96 pixels",
+    "AP_large": "AP of objects of more than 96 x 96 pixels",
+    "precision": "share of the detections that are right",
+    "recall": "share of the objects that are found",
+    "count_error": "mean difference between the numbers of detections and of objects in an image",
+    "IoU": "overlap of the predicted and the true region: what they share over what either has",
+    "boundary_F": "agreement of the outlines within 0.8 % of the image's diagonal (F measure)",
+    "pixel_accuracy": "share of the pixels whose class is right",
+    "median_deg": "median error of the angle in degrees",
+    "mean_deg": "mean error of the angle in degrees",
+    **{f"within_{t}": f"share of the angles that are right within {t} degrees" for t in (5, 15, 30)},
+}
+"""What each of these figures is."""
+
 GIVEN = ("task", "seed", "init", "device", "threads", "workers", "val_fraction")
 """Settings of training that the harness sets, and a file may not."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from simgen.evaluate.experiment.results import Run, Score, TaskResults
+from simgen.evaluate.experiment.results import EVERYTHING, Line, Run, Score, TaskResults
 from simgen.evaluate.experiment.table import number
 from simgen.view.charts import WIDTH, Axis
 
@@ -132,11 +132,23 @@ def charts(task: TaskResults, part: str = "val") -> dict[str, str]:
     points = [(size, s) for size, line in task.curve if (s := line.scores.get(part))]
     if len(points) > 1:
         made["curve"] = curve(points, label, against=against, title=f"{task.name}: {label}")
-    rows = [Interval(line.name, s, ()) for line in task.ablations if (s := line.difference.get(part))]
+    rows = [Interval(line.name, s, ()) for line in by_cost(task) if (s := line.difference.get(part))]
     if rows:
         told = f"{task.metric} minus that of everything"
         made["ablations"] = forest(rows, told, against=0.0, title=f"{task.name}: ablations")
     return made
+
+
+def by_cost(task: TaskResults, part: str = "val") -> list[Line]:
+    """The lines of the ablations: everything, then what costs most first."""
+    sign = 1 if task.larger_is_better else -1
+
+    def worth(line: Line) -> float:
+        score = line.scores.get(part)
+        return sign * score.value if score else math.inf
+
+    rest = [line for line in task.ablations if line.name != EVERYTHING]
+    return [line for line in task.ablations if line.name == EVERYTHING] + sorted(rest, key=worth)
 
 
 def _seeds(task: TaskResults, runs: Sequence[Run], part: str) -> list[float]:
@@ -149,7 +161,7 @@ def _extent(row: Interval) -> list[float]:
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    pad = (high - low) * 0.06 or max(abs(high) * 0.1, 1e-3)
+    pad = (high - low) * 0.06 or max(abs(high) * 0.1, 0.05)
     return low - pad, high + pad
 
 

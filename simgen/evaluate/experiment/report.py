@@ -11,9 +11,10 @@ import yaml  # type: ignore[import-untyped]
 from simgen import __version__
 from simgen.evaluate.experiment import plots, table
 from simgen.evaluate.experiment.bias import audit_section
+from simgen.evaluate.experiment.definition import MEANING, METRICS
 from simgen.evaluate.experiment.distances import distance_section
 from simgen.evaluate.experiment.failures import SIDE, failures
-from simgen.evaluate.experiment.results import EVERYTHING, ExperimentResults, Line, Score, TaskResults
+from simgen.evaluate.experiment.results import ExperimentResults, Line, Score, TaskResults
 from simgen.evaluate.experiment.run import Runner
 from simgen.evaluate.experiment.sections import MakeSection, Section
 from simgen.scene import fields
@@ -25,8 +26,8 @@ REPORT, PLOTS = "report.html", "plots"
 SECTIONS: tuple[MakeSection, ...] = (audit_section, distance_section)
 """Further sections, in the order of the page."""
 
-_SLICES = 15
-"""Slices in the table of the worst."""
+_SLICES, _CLASSES = 15, 12
+"""Slices and classes in the tables of the worst."""
 
 _HOW = (
     "Scores are means over the seeds. Their 95 % intervals say how much depends on which real images there are "
@@ -40,6 +41,11 @@ _FEWER = "The same steps of training on fewer different images, the first ones o
 _LEFT_OUT = (
     "One thing left out at a time (as in Tremblay et al. 2018), all else the same, seeds included. The difference is "
     "to everything; what costs most comes first."
+)
+
+_ONE_SEED = (
+    " With one seed the intervals hold the chance of the real images, not that of training: small differences are of "
+    "no meaning. seeds=3 tells how much training again changes."
 )
 
 
@@ -63,17 +69,18 @@ def write(runner: Runner, results: ExperimentResults, sections: Sequence[MakeSec
 def html(runner: Runner, results: ExperimentResults, more: Sequence[Section] = ()) -> str:
     """The page."""
     tasks = results.tasks
+    alone = _ONE_SEED if len(results.seeds) == 1 and "val" in results.real else ""
     sections = [
-        ("arms", "Scores", "What the models are worth on real images", _lead(_HOW, _each(tasks, _arms))),
+        ("arms", "Scores", "What the models are worth on real images", _lead(_HOW + alone, _each(tasks, _arms))),
         ("curve", "Amount", "How many synthetic images it takes", _lead(_FEWER, _each(tasks, _curve))),
         (
             "ablations",
             "Ablations",
             "What each part is worth",
-            _lead(_LEFT_OUT, _each(tasks, _ablations)),
+            _lead(_LEFT_OUT + alone, _each(tasks, _ablations)),
         ),
         ("failures", "Failures", "Where it fails", _each(tasks, lambda task: _failures(runner, task))),
-        ("slices", "Slices", "The worst slices", _each(tasks, _slices)),
+        ("slices", "Slices", "The worst classes and slices", _each(tasks, _slices)),
         *((section.name, section.short, section.title, section.html) for section in more),
         ("made", "How it was made", "How it was made", _made(runner, results)),
     ]
@@ -141,7 +148,7 @@ def _arms(task: TaskResults) -> str:
 
 def _explained(task: TaskResults) -> str:
     better = "larger" if task.larger_is_better else "smaller"
-    lines = [f"{task.metric}: {better} is better."]
+    lines = [f"{task.metric}: {MEANING[task.metric]}; {better} is better."]
     if not any(line.scores for line in task.arms):
         lines.append("There is no real score, because there were no real images to score on.")
     if task.reference and len(task.arms) > 1:
@@ -152,6 +159,8 @@ def _explained(task: TaskResults) -> str:
         "real_val": "Checkpoints were chosen on the real val images themselves, which flatters all arms.",
     }
     lines.append(on[task.selection])
+    if task.selection == "held_out":
+        lines.append("Those are not counted as learnt from.")
     if task.calibrate == "real_train":
         what = "zero of the azimuths" if task.task == "pose" else "score from which a detection counts"
         lines.append(f"Real train images fixed the {what}, of all arms.")
@@ -168,7 +177,7 @@ def _curve(task: TaskResults) -> str:
     if "curve" not in made:
         return ""
     key = f'<p class="key"><span><i class="against"></i>{escape(task.reference)}</span></p>' if task.reference else ""
-    heads = ["synthetic images", f"{task.metric}, real val", "95 % interval", "seeds"]
+    heads = ["synthetic images", "real val", "95 % interval", "seeds"]
     rows = [[f"{size:,}", *table.told(line.scores.get("val"))] for size, line in task.curve]
     card = page.card(f"{task.metric} over images", made["curve"] + key)
     return _beside(card, _table(heads, rows, numeric=range(4)))
@@ -178,16 +187,14 @@ def _ablations(task: TaskResults) -> str:
     made = plots.charts(task)
     if not task.ablations or not any(line.scores for line in task.ablations):
         return ""
-    heads = ["set", "difference", "95 % interval", "seeds", f"{task.metric}, real val", "seeds", ""]
+    heads = ["set", "difference", "95 % interval", "seeds", "real val", "seeds", ""]
     rows = []
-    whole = next(line for line in task.ablations if line.name == EVERYTHING)
-    sign = 1 if task.larger_is_better else -1
-    for line in [whole, *sorted((o for o in task.ablations if o is not whole), key=lambda o: sign * _value(o))]:
+    for line in plots.by_cost(task):
         score, difference = line.scores.get("val"), line.difference.get("val")
         told = [table.told(score)[0], table.told(score)[2]]
         rows.append([line.name, *table.told_difference(difference), table.told(difference)[2], *told, line.about])
     card = page.card("Difference to everything", made["ablations"]) if "ablations" in made else ""
-    return _beside(card, _table(heads, rows, numeric=range(1, 6), wide=(6,)))
+    return card + _table(heads, rows, numeric=range(1, 6), wide=(6,))
 
 
 def _failures(runner: Runner, task: TaskResults) -> str:
@@ -210,12 +217,14 @@ def _failures(runner: Runner, task: TaskResults) -> str:
         parts.append(page.grid(figures, "frames" if task.task in ("detect", "segment") else "frames tiny"))
     drawn = task.task != "classify"
     key = '<p class="key"><span><i class="truth"></i>truth</span><span><i class="given"></i>prediction</span></p>'
-    lead = f"Real images on which {task.focus} (seed {training.seed}) does worst, by the slices in which it does worst."
+    lead = f"Real val images on which the arm {task.focus} does worst, from the slices where it does worst."
+    if task.task == "detect":
+        lead += " A detection counts from the score on that stands below its picture."
     return f'<p class="about">{escape(lead)}</p>{key if drawn else ""}{"".join(parts)}'
 
 
 def _slices(task: TaskResults) -> str:
-    if not task.slices:
+    if not task.slices and not task.by_class:
         return ""
     rows = []
     for part in task.slices[:_SLICES]:
@@ -223,9 +232,30 @@ def _slices(task: TaskResults) -> str:
         low, high = (_number(figure[key]) for key in ("low", "high"))
         score = Score(float(figure["value"]), low, high, float("nan"), 1)
         rows.append([part["factor"], part["value"], f"{part['images']:,}", *table.told(score)[:2]])
-    lead = f"Real val images divided by what is known of them, of {task.focus}, its first seed, worst first."
-    heads = ["factor", "value", "images", "score", "95 % interval"]
-    return f'<p class="about">{escape(lead)}</p>{_table(heads, rows, numeric=(2, 3, 4))}'
+    lead = f"The arm {task.focus}, its first seed, on parts of the real val images, worst first."
+    heads = ["factor", "value", "images", next(iter(METRICS[task.task])), "95 % interval"]
+    sliced = _table(heads, rows, numeric=(2, 3, 4)) if rows else ""
+    return f'<p class="about">{escape(lead)}</p>{_classes(task)}{sliced}'
+
+
+def _classes(task: TaskResults) -> str:
+    """A table of the weakest classes, and which never occur; empty for a single class."""
+    if len(task.by_class) < 2:
+        return ""
+    names = list(task.by_class[0])
+    occurs = names[1]
+    seen = [row for row in task.by_class if row[occurs]]
+    absent = [str(row["class"]) for row in task.by_class if not row[occurs]]
+    rows = [[_cell(row[name]) for name in names] for row in seen[:_CLASSES]]
+    numeric = [k for k, name in enumerate(names) if isinstance(task.by_class[0][name], int | float)]
+    told = [f"{len(seen) - _CLASSES} more in results.json." if len(seen) > _CLASSES else ""]
+    told += [f"Never in the real val images, and not counted: {', '.join(absent)}." if absent else ""]
+    heads = [name.replace("_", " ") for name in names]
+    return _table(heads, rows, numeric) + f'<p class="muted">{escape(" ".join(told).strip())}</p>'
+
+
+def _cell(value: object) -> str:
+    return table.number(value) if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def _number(value: float | None) -> float:
@@ -266,11 +296,6 @@ def _skipped(entry: dict[str, object]) -> str:
     skipped = entry.get("skipped") or {}
     assert isinstance(skipped, dict)
     return "".join(f"; {what['count']} {reason}" for reason, what in skipped.items())
-
-
-def _value(line: Line) -> float:
-    score = line.scores.get("val")
-    return score.value if score else float("inf")
 
 
 def _table(

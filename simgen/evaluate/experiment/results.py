@@ -10,6 +10,7 @@ results.json
     curve           a list of frames, score, runs
     ablations.NAME  about, score, difference, runs; "everything" is the set that they are held against
     slices          of the arm ``focus``: factor, value, images, figure; worst first
+    by_class        of the arm ``focus``: class, how often it occurs, its figures; worst first
   sections          what further sections of the report found, by name
   Score: value (mean over the seeds), low, high (95 % bootstrap interval of that mean over the real images),
   spread (standard deviation over the seeds; null for one seed). Differences (``gap`` to the real-only arm,
@@ -99,6 +100,8 @@ class TaskResults:
     curve: list[tuple[int, Line]]
     ablations: list[Line]
     slices: list[dict[str, Any]]
+    by_class: list[dict[str, Any]] = field(default_factory=list)
+    """Of each class the figures of the arm ``focus``, its first seed."""
 
 
 @dataclass
@@ -186,6 +189,7 @@ def _task(task: TaskResults) -> dict[str, Any]:
         "ablations": {line.name: _line(line, "difference") for line in task.ablations},
         "focus": task.focus,
         "slices": task.slices,
+        "by_class": task.by_class,
     }
 
 

@@ -50,6 +50,8 @@ class Machine:
 class Runner:
     """An experiment in its folder; ``runs`` has what is finished, by training.
 
+    ``real`` says what was read of the real images and ``absent`` which classes they do not show, by part.
+
     Raises ConfigError, LearnError, AssetError or DatasetError for what is wrong with the request, before anything is
     rendered.
     """
@@ -63,6 +65,7 @@ class Runner:
         self.machine, self.draws = machine or Machine(), draws
         self.runs: dict[Training, Run] = {}
         self.real: dict[str, Any] = {}
+        self.absent: dict[str, list[str]] = {}
         self._tell = tell
         self._number = 0
         self._rendered: set[Render] = set()
@@ -119,9 +122,16 @@ class Runner:
                 source = self.data.real(task, part)
                 if source is not None:
                     digests[f"{part} ({task})"] = digest(source)
+                    self._note_absent(part, source)
                     folder = str(real_folder(self.request, part))
                     self.real.setdefault(part, {"folder": folder, **describe(source)})
         return digests
+
+    def _note_absent(self, part: str, source: Source) -> None:
+        seen = {int(label) for k in range(len(source)) for label in source.objects(k).labels}
+        never = [name for k, name in enumerate(source.classes) if k not in seen]
+        known = self.absent.setdefault(part, [])
+        known += [name for name in never if name not in known]
 
     def _task(self, training: Training) -> TaskConfig:
         return self.request.experiment.tasks[training.task]
