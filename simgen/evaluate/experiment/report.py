@@ -44,8 +44,8 @@ _LEFT_OUT = (
 )
 
 _ONE_SEED = (
-    " With one seed the intervals hold the chance of the real images, not that of training: small differences are of "
-    "no meaning. seeds=3 tells how much training again changes."
+    " There is one seed here, so the intervals know of the choice of real images, not of the chances of training: "
+    "small differences mean little. With seeds=3 the spread shows how much another training changes."
 )
 
 
@@ -193,8 +193,14 @@ def _ablations(task: TaskResults) -> str:
         score, difference = line.scores.get("val"), line.difference.get("val")
         told = [table.told(score)[0], table.told(score)[2]]
         rows.append([line.name, *table.told_difference(difference), table.told(difference)[2], *told, line.about])
-    card = page.card("Difference to everything", made["ablations"]) if "ablations" in made else ""
-    return card + _table(heads, rows, numeric=range(1, 6), wide=(6,))
+    content = _table(heads, rows, numeric=range(1, 6), wide=(6,))
+    if "ablations" in made:
+        side = "Left" if task.larger_is_better else "Right"
+        told = f"{side} of the dashed line {task.metric} is worse than with everything: what was left out is of use."
+        content = (
+            _beside(page.card("Difference to everything", made["ablations"]), f'<p class="about">{told}</p>') + content
+        )
+    return content
 
 
 def _failures(runner: Runner, task: TaskResults) -> str:
