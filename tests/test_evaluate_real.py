@@ -153,6 +153,34 @@ def test_annotations_of_a_resized_copy_are_scaled(tmp_path: Path) -> None:
     source = open_real(tmp_path)
     assert source.objects(0).boxes[0].tolist() == [4, 6, 20, 16]
     assert "another size" in "\n".join(source.report.lines())
+    square = [[10, 10, 20, 10, 20, 20, 10, 20]]
+    runs = {"size": [30, 40], "counts": [310, *[10, 20] * 9, 10, 610]}  # the same square, column by column
+    for shape in (square, runs):
+        annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": shape}]
+        coco(tmp_path, annotations=annotations)
+        picture(tmp_path / "images" / "0.jpg", 80, 60)
+        source = open_real(tmp_path, need="masks")
+        semantic = source[0].semantic
+        assert semantic is not None
+        assert np.count_nonzero(semantic[22:38, 22:38] == 2) == 16 * 16
+        assert np.count_nonzero(semantic == 2) <= 22 * 22
+        np.testing.assert_allclose(source.objects(0).boxes[0], [20, 20, 20, 20], atol=2)
+
+
+@pytest.mark.parametrize(
+    "shape", [None, [[1, 2, 3, 4, 5, 6, 7]], [["a"] * 6], [[float("nan")] * 6], {"counts": [1]},
+              {"size": [30, 40], "counts": [5]}, {"size": [30, 40], "counts": "zz"}]
+)  # fmt: skip
+def test_an_object_without_a_mask_is_not_taken_for_background(tmp_path: Path, shape: Any) -> None:
+    entry = {"image_id": 1, "category_id": 3, "bbox": [20, 5, 9, 9], "segmentation": shape}
+    good = {"id": 2, "image_id": 2, "category_id": 3, "segmentation": [[5, 5, 15, 5, 15, 15]]}
+    source = open_real(coco(tmp_path, annotations=[{"id": 1, **entry}, good]), need="masks")
+    semantic = source[0].semantic
+    assert semantic is not None
+    assert np.argwhere(semantic == UNLABELLED).min(0).tolist() == [5, 20]
+    assert np.count_nonzero(semantic == UNLABELLED) == 81
+    assert np.count_nonzero(semantic) == 81
+    assert "1 objects without a mask, their boxes count neither" in "\n".join(source.report.lines())
 
 
 def test_an_image_is_turned_unless_its_labels_are_not(tmp_path: Path) -> None:
@@ -275,6 +303,84 @@ def test_folders_that_are_no_data_are_refused(tmp_path: Path) -> None:
     (tmp_path / "annotations.json").write_text('{"images": [{}], "annotations": []}')
     with pytest.raises(LearnError, match="not a valid COCO file"):
         open_real(tmp_path)
+
+
+def wrong_coco(root: Path, change: dict[str, Any]) -> None:
+    coco(root)
+    file = root / "annotations.json"
+    content = json.loads(file.read_text())
+    content["images"][0].update(change.get("image", {}))
+    content["annotations"][0].update(change.get("annotation", {}))
+    file.write_text(json.dumps({**content, **change.get("whole", {})}))
+
+
+def wrong_bop(root: Path, change: dict[str, Any]) -> None:
+    scene = root / "test" / "000004"
+    picture(scene / "rgb" / f"{change.get('stem', '000000')}.png")
+    pose = {"cam_R_m2c": [1, 0, 0, 0, 1, 0, 0, 0, 1], "cam_t_m2c": [0, 0, 500.0], "obj_id": 5, **change.get("pose", {})}
+    (scene / "scene_gt.json").write_text(json.dumps(change.get("gt", {"0": [pose]})))
+    (scene / "scene_gt_info.json").write_text(json.dumps({"0": [{"bbox_visib": [3, 4, 9, 9], "visib_fract": 0.75}]}))
+    (scene / "scene_camera.json").write_text(json.dumps({"0": change.get("camera", {"cam_K": [1] * 9})}))
+
+
+def wrong_yolo(root: Path, names: str) -> None:
+    picture(root / "images" / "a.jpg")
+    (root / "labels").mkdir()
+    (root / "labels" / "a.txt").write_text("0 .5 .5 .2 .2")
+    (root / "data.yaml").write_text(names)
+
+
+def wrong_poses(root: Path, angle: Any) -> None:
+    picture(root / "images" / "a.png")
+    picture(root / "masks" / "a.png")
+    (root / "poses.json").write_text(json.dumps([{"image": "a.png", "azimuth_deg": angle}]))
+
+
+@pytest.mark.parametrize(
+    ("make", "change", "message"),
+    [
+        (wrong_coco, {"image": {"file_name": None, "width": "wide"}}, "not a valid COCO file"),
+        (wrong_coco, {"whole": {"annotations": ["a"]}}, "not a valid COCO file"),
+        (wrong_coco, {"whole": {"annotations": {"a": 1}}}, "not a valid COCO file"),
+        (wrong_bop, {"stem": "frame"}, "not a valid scene of BOP"),
+        (wrong_bop, {"pose": {"cam_R_m2c": [1]}}, "not a valid scene of BOP"),
+        (wrong_bop, {"camera": {}}, "not a valid scene of BOP"),
+        (wrong_bop, {"gt": [1]}, "not a valid scene of BOP"),
+        (wrong_yolo, "names: [x", "does not name the classes"),
+        (wrong_yolo, "names: {a: b}", "does not name the classes"),
+        (wrong_poses, "north", "not a list of poses"),
+    ],
+)
+def test_malformed_labels_are_told_in_a_sentence(tmp_path: Path, make: Any, change: Any, message: str) -> None:
+    make(tmp_path, change)
+    with pytest.raises(LearnError, match=message):
+        open_real(tmp_path)
+
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def test_small_faults_of_labels_do_not_cost_the_set(tmp_path: Path) -> None:
+    wrong_coco(tmp_path / "a", {"annotation": {"bbox": [1, 2, 3]}, "image": {"width": 0, "height": None}})
+    source = open_real(tmp_path / "a")
+    assert len(source) == 3
+    assert "their box is not four numbers: annotation 1" in "\n".join(source.report.lines())
+    wrong_yolo(tmp_path / "b", "names:")
+    assert open_real(tmp_path / "b").classes == ("0",)
+    picture(tmp_path / "c" / "a.jpg")
+    box = "".join(f"<{key}>{value}</{key}>" for key, value in zip(CORNERS, (2, 3, 9, 9), strict=True))
+    thing = f"<object><name>x</name><bndbox>{box}</bndbox></object>"
+    for size, count in (("40.0", 1), ("wide", 0)):
+        text = f"<annotation><size><width>{size}</width><height>30.0</height></size>{thing}</annotation>"
+        (tmp_path / "c" / "a.xml").write_text(text)
+        if count:
+            assert open_real(tmp_path / "c").objects(0).boxes.tolist() == [[1, 2, 8, 7]]
+        else:
+            with pytest.raises(LearnError, match="their XML is broken"):
+                open_real(tmp_path / "c")
+    (tmp_path / "list.txt").write_text("a")
+    with pytest.raises(LearnError, match=r"list\.txt is a file; give a folder"):
+        open_real(tmp_path / "list.txt")
 
 
 def test_a_folder_of_splits_asks_which(tmp_path: Path) -> None:

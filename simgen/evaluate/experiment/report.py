@@ -196,10 +196,9 @@ def _ablations(task: TaskResults) -> str:
     content = _table(heads, rows, numeric=range(1, 6), wide=(6,))
     if "ablations" in made:
         side = "Left" if task.larger_is_better else "Right"
-        told = f"{side} of the dashed line {task.metric} is worse than with everything: what was left out is of use."
-        content = (
-            _beside(page.card("Difference to everything", made["ablations"]), f'<p class="about">{told}</p>') + content
-        )
+        about = f"{side} of the dashed line {task.metric} is worse than with everything: what was left out is of use."
+        card = page.card("Difference to everything", made["ablations"])
+        content = _beside(card, f'<p class="about">{about}</p>') + content
     return content
 
 

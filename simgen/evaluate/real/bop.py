@@ -24,27 +24,35 @@ def matches(root: Path) -> bool:
 
 def read(root: Path, report: Report) -> tuple[list[Record], list[str]]:
     """All images of all scenes; classes are called obj_000001 and so on."""
-    found = []
+    found: list[Record] = []
     for scene in _scenes(root):
         try:
-            poses, infos, cameras = (
-                json.loads((scene / name).read_text(encoding="utf-8")) if (scene / name).is_file() else {}
-                for name in ("scene_gt.json", "scene_gt_info.json", "scene_camera.json")
-            )
-        except ValueError as error:
+            found += _scene(scene, report)
+        except json.JSONDecodeError as error:
             raise LearnError(f"a JSON file in {scene} is broken ({error}).") from None
-        folder = next((scene / name for name in ("rgb", "gray") if (scene / name).is_dir()), None)
-        images = {int(file.stem): file for file in image_files(folder)} if folder else {}
-        for key, entries in poses.items():
-            path = images.get(int(key))
-            if path is None:
-                report.add("images skipped, the file is missing", f"{scene.name}/{key}")
-                continue
-            K = np.array(cameras[key]["cam_K"], np.float64).reshape(3, 3) if key in cameras else None
-            labelled = [_object(scene, int(key), n, e, infos.get(key), report) for n, e in enumerate(entries)]
-            kept = [entry for entry in labelled if entry]
-            found.append(Record(path, kept, K=K, group=scene.name, facts={"scene": scene.name}))
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise LearnError(f"{scene} is not a valid scene of BOP ({type(error).__name__}: {error}).") from None
     return found, sorted({entry.name for record in found for entry in record.objects})
+
+
+def _scene(scene: Path, report: Report) -> list[Record]:
+    poses, infos, cameras = (
+        json.loads((scene / name).read_text(encoding="utf-8")) if (scene / name).is_file() else {}
+        for name in ("scene_gt.json", "scene_gt_info.json", "scene_camera.json")
+    )
+    folder = next((scene / name for name in ("rgb", "gray") if (scene / name).is_dir()), None)
+    images = {int(file.stem): file for file in image_files(folder)} if folder else {}
+    found = []
+    for key, entries in poses.items():
+        path = images.get(int(key))
+        if path is None:
+            report.add("images skipped, the file is missing", f"{scene.name}/{key}")
+            continue
+        K = np.array(cameras[key]["cam_K"], np.float64).reshape(3, 3) if key in cameras else None
+        labelled = [_object(scene, int(key), n, e, infos.get(key), report) for n, e in enumerate(entries)]
+        kept = [entry for entry in labelled if entry]
+        found.append(Record(path, kept, K=K, group=scene.name, facts={"scene": scene.name}))
+    return found
 
 
 def _object(scene: Path, image: int, n: int, pose: dict[str, Any], info: Any, report: Report) -> Labelled | None:

@@ -53,17 +53,25 @@ def read(root: Path, report: Report) -> tuple[list[Record], list[str]]:
         annotations: dict[Any, list[Labelled]] = {key: [] for key in images}
         for entry in content["annotations"]:
             _add(entry, names, annotations, report)
-    except (ValueError, KeyError, TypeError) as error:
+        listed = [(key, str(image["file_name"]), _size(image)) for key, image in images.items()]
+    except OSError as error:
+        raise LearnError(f"{file} cannot be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LearnError(f"{file} is not a valid COCO file ({type(error).__name__}: {error}).") from None
     found = []
-    for key, image in images.items():
-        path = _image(file, str(image["file_name"]))
+    for key, name, size in listed:
+        path = _image(file, name)
         if path is None:
-            report.add("images skipped, the file is missing", str(image["file_name"]))
-            continue
-        size = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
-        found.append(Record(path, annotations[key], size))
+            report.add("images skipped, the file is missing", name)
+        else:
+            found.append(Record(path, annotations[key], size))
     return found, list(names.values())
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Width and height of a listed image, None where they are not given."""
+    width, height = (int(image.get(key) or 0) for key in ("width", "height"))
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def _add(entry: dict[str, Any], names: dict[Any, str], annotations: dict[Any, list[Labelled]], report: Report) -> None:
@@ -77,6 +85,9 @@ def _add(entry: dict[str, Any], names: dict[Any, str], annotations: dict[Any, li
     box, shape = entry.get("bbox"), entry.get("segmentation")
     if not box and not shape:
         report.add("annotations skipped, they have neither box nor mask", what)
+        return
+    if box and len(box) != 4:
+        report.add("annotations skipped, their box is not four numbers", what)
         return
     visib = float(entry["visib_fract"]) if "visib_fract" in entry else float("nan")
     annotations[entry["image_id"]].append(
@@ -105,7 +116,7 @@ def _mask(shape: Any, height: int, width: int) -> NDArray[np.bool_] | None:
         canvas = np.zeros((height, width), np.uint8)
         # COCO's polygons are in corner coordinates, OpenCV's at pixel centres; 4 fractional bits keep the difference.
         rings = [np.asarray(ring, np.float64).reshape(-1, 2) - 0.5 for ring in shape if len(ring) >= 6]
-        if not rings:
+        if not rings or not all(np.isfinite(ring).all() for ring in rings):
             return None
         cv2.fillPoly(canvas, [np.round(ring * 16).astype(np.int32) for ring in rings], 1, shift=4)
         return canvas.astype(bool)

@@ -47,7 +47,7 @@ def read(root: Path, report: Report) -> tuple[list[Record], list[str]]:
 
 def azimuth(facts: dict[str, Any]) -> float:
     """The azimuth in radians that the facts of a record give, NaN when they do not."""
-    return next((math.radians(float(facts[key])) for key in _ANGLES if key in facts), math.nan)
+    return next((math.radians(float(facts[key])) for key in _ANGLES if facts.get(key) is not None), math.nan)
 
 
 def _poses(root: Path) -> dict[str, dict[str, Any]]:
@@ -55,7 +55,10 @@ def _poses(root: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
     try:
-        return {Path(entry["image"]).name: entry for entry in json.loads(file.read_text(encoding="utf-8"))}
+        found = {Path(entry["image"]).name: entry for entry in json.loads(file.read_text(encoding="utf-8"))}
+        for entry in found.values():
+            azimuth(entry)
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise LearnError(f"{file} is not a list of poses ({type(error).__name__}: {error}).") from None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -70,7 +72,7 @@ class RealSource:
         record, (width, height) = self._records[index], self._shapes[index]
         if record.index_mask is not None:
             return self._from_mask(record, height, width)
-        rows = [(entry, self._box(entry, height, width)) for entry in record.objects]
+        rows = [(entry, _box(entry, record.size, height, width)) for entry in record.objects]
         kept = [(entry, box) for entry, box in rows if box is not None]
         visib = np.array([entry.visib for entry, _ in kept])
         return objects(
@@ -81,14 +83,6 @@ class RealSource:
             [entry.azimuth for entry, _ in kept],
             [np.full((3, 3), np.nan) if entry.rotation is None else entry.rotation for entry, _ in kept],
         )
-
-    def _box(self, entry: Labelled, height: int, width: int) -> tuple[float, ...] | None:
-        if entry.box is not None:
-            return entry.box
-        if entry.mask is None:
-            return (0.0, 0.0, width, height)
-        mask = entry.mask(height, width)
-        return None if mask is None or not mask.any() else _extent(mask)
 
     def _from_mask(self, record: Record, height: int, width: int) -> Objects:
         """One object for each class in the mask: its extent, and the azimuth of the record."""
@@ -107,9 +101,13 @@ class RealSource:
         semantic = np.zeros((height, width), np.uint8)
         # The nearer is not known: the smaller is drawn over the larger, which hides least.
         order = np.argsort(-self.objects_area(record), kind="stable")
-        for k in order:
-            entry = record.objects[k]
-            mask = entry.mask(height, width) if entry.mask else None
+        found = [(entry, _mask(entry, record.size, height, width)) for entry in (record.objects[k] for k in order)]
+        for entry, mask in found:
+            if mask is None and entry.box is not None:
+                # It is somewhere in its box: to call that background would be wrong.
+                x, y, w, h = entry.box
+                semantic[int(y) : math.ceil(y + h), int(x) : math.ceil(x + w)] = UNLABELLED
+        for entry, mask in found:
             if mask is not None:
                 semantic[mask] = UNLABELLED if entry.ignore else self._index[entry.name] + 1
         return semantic
@@ -140,6 +138,8 @@ def open_real(
     folder = Path(root)
     if not folder.exists():
         raise LearnError(f"there is no folder {folder} of real images.")
+    if folder.is_file() and coco.find(folder) is None:
+        raise LearnError(f"{folder} is a file; give a folder of images with labels, or the JSON of COCO.")
     name = _detect(folder) if format == "auto" else format
     if name not in FORMATS:
         raise LearnError(f"there is no format {format!r}{near_match(format, FORMATS)}; there are {', '.join(FORMATS)}.")
@@ -151,7 +151,7 @@ def open_real(
     known = _map_classes(folder, records, names, wanted, mapping or {}, report)
     kept, shapes = [], []
     for record in records:
-        shape = _usable(record, name, report)
+        shape = _usable(record, name, report, need == "masks")
         if shape is not None:
             kept.append(record)
             shapes.append(shape)
@@ -250,7 +250,7 @@ def _mask_classes(
     return wanted
 
 
-def _usable(record: Record, format: str, report: Report) -> tuple[int, int] | None:
+def _usable(record: Record, format: str, report: Report, masks_needed: bool) -> tuple[int, int] | None:
     """The size of an image that can be decoded, its boxes clipped to it; None, and a note, when it cannot."""
     name = record.path.name
     try:
@@ -261,7 +261,7 @@ def _usable(record: Record, format: str, report: Report) -> tuple[int, int] | No
     if record.size is not None and record.size != (width, height):
         # Annotations of a resized copy: bring them along rather than use them wrongly.
         sx, sy = width / record.size[0], height / record.size[1]
-        report.add("images of another size than annotated, boxes scaled", name)
+        report.add("images of another size than annotated, boxes and masks scaled", name)
         for entry in record.objects:
             if entry.box is not None:
                 x, y, w, h = entry.box
@@ -273,11 +273,38 @@ def _usable(record: Record, format: str, report: Report) -> tuple[int, int] | No
             report.add("images skipped, their mask cannot be used", f"{name} ({_brief(error)})")
             return None
     record.objects = [entry for entry in record.objects if _clip(entry, width, height, name, report)]
+    for entry in record.objects:
+        if masks_needed and record.index_mask is None and _mask(entry, record.size, height, width) is None:
+            report.add("objects without a mask, their boxes count neither as object nor as background", name)
     if format not in ("folders", "masks") and not record.objects:
         report.add("images without any object, kept as background", name)
     if format == "folders" and not record.objects:
         return None
     return width, height
+
+
+def _mask(entry: Labelled, size: tuple[int, int] | None, height: int, width: int) -> NDArray[np.bool_] | None:
+    """The mask (height, width) of an object that was annotated in an image of ``size``; None without a valid one."""
+    if entry.mask is None:
+        return None
+    columns, rows = size or (width, height)
+    try:
+        mask = entry.mask(rows, columns)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, cv2.error):
+        return None
+    if mask is None or mask.shape == (height, width):
+        return mask
+    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
+
+
+def _box(entry: Labelled, size: tuple[int, int] | None, height: int, width: int) -> tuple[float, ...] | None:
+    """The box of an object, which without one is the extent of its mask, and without that the whole image."""
+    if entry.box is not None:
+        return entry.box
+    if entry.mask is None:
+        return (0.0, 0.0, width, height)
+    mask = _mask(entry, size, height, width)
+    return None if mask is None or not mask.any() else _extent(mask)
 
 
 def _clip(entry: Labelled, width: int, height: int, name: str, report: Report) -> bool:

@@ -22,15 +22,14 @@ def read(root: Path, report: Report) -> tuple[list[Record], list[str]]:
             tree = ElementTree.parse(file).getroot()
             image = _image(root, file, tree.findtext("filename") or "")
             labelled = [_object(node) for node in tree.iter("object")]
+            width, height = (round(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
         except (ElementTree.ParseError, ValueError) as error:
             report.add("images skipped, their XML is broken", f"{file.name} ({error})")
             continue
         if image is None:
             report.add("images skipped, the file is missing", tree.findtext("filename") or file.stem)
             continue
-        width, height = tree.findtext("size/width"), tree.findtext("size/height")
-        size = (int(width), int(height)) if width and height and int(width) and int(height) else None
-        found.append(Record(image, labelled, size))
+        found.append(Record(image, labelled, (width, height) if width > 0 and height > 0 else None))
     return found, sorted({entry.name for record in found for entry in record.objects})
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from simgen.evaluate.real.record import Labelled, Record, image_files
 from simgen.evaluate.real.report import Report
+from simgen.learn.errors import LearnError
 
 _NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "../data.yaml", "../../data.yaml")
 _LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "../classes.txt")
@@ -99,10 +100,15 @@ def _names(root: Path) -> dict[int, str]:
     """Class names by number, of data.yaml or classes.txt; empty when there is neither."""
     for name in _NAME_FILES:
         if (root / name).is_file():
-            content: Any = OmegaConf.to_container(OmegaConf.load(root / name))
-            listed = content.get("names", {}) if isinstance(content, dict) else {}
-            pairs = listed.items() if isinstance(listed, dict) else enumerate(listed)
-            return {int(key): str(value) for key, value in pairs}
+            try:
+                content: Any = OmegaConf.to_container(OmegaConf.load(root / name))
+                listed = (content.get("names") if isinstance(content, dict) else None) or {}
+                pairs = listed.items() if isinstance(listed, dict) else enumerate(listed)
+                return {int(key): str(value) for key, value in pairs}
+            except Exception as error:
+                # PyYAML and OmegaConf raise many types here.
+                reason = " ".join(str(error).split())[:160]
+                raise LearnError(f"{root / name} does not name the classes as YOLO does ({reason}).") from None
     for name in _LISTS:
         if (root / name).is_file():
             return dict(enumerate((root / name).read_text(encoding="utf-8").splitlines()))
