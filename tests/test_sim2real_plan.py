@@ -165,6 +165,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"budgets": {"smoke": {"frames": 10, "curve": [50]}}}, "budgets.smoke.curve: 50 is not a number of images"),
     ({"budgets": {"smoke": {"frames": 10, "ablation": {"frames": 11}}}}, "must be at most the budget's frames"),
     ({"real": {"mapping": [1]}}, "real.mapping must be a mapping"),
+    ({"budgets": {"smoke": {"train": {"find": {"min_visib": 0.5}}}}}, "find.min_visib must be the same for all that a"),
+    ({"ablations": {"tight": {"train": {"box_margin": 0.1}}}}, "train.box_margin must be the same for all that a"),
 ]
 
 

@@ -53,6 +53,9 @@ GIVEN = ("task", "seed", "init", "device", "threads", "workers", "val_fraction")
 SHARED = ("steps", "epochs", "batch", "input")
 """Settings of training that make the budget: the same for all arms and ablations."""
 
+OF_DATA = ("min_visib", "min_pixels", "box_margin", "target")
+"""Settings of training that say what is in the images: the same for all that is learnt from and scored on."""
+
 
 @dataclass
 class RealConfig:
@@ -195,9 +198,9 @@ def check(experiment: Experiment) -> None:
             )
         _check_train(task.train, task.task, f"tasks.{name}.train")
         for arm, entry in experiment.arms.items():
-            _check_train(entry.train, task.task, f"arms.{arm}.train", SHARED)
+            _check_train(entry.train, task.task, f"arms.{arm}.train", SHARED, OF_DATA)
         for part, change in experiment.ablations.items():
-            _check_train(change.train, task.task, f"ablations.{part}.train", SHARED)
+            _check_train(change.train, task.task, f"ablations.{part}.train", SHARED, OF_DATA)
     for name, budget in experiment.budgets.items():
         _check_by_task(experiment, budget.train, f"budgets.{name}.train")
         _check_by_task(experiment, budget.ablation.train, f"budgets.{name}.ablation.train")
@@ -248,14 +251,22 @@ def _check_by_task(experiment: Experiment, settings: Mapping[str, Any], where: s
             )
         if not isinstance(entry, Mapping):
             raise ConfigError(f"{where}.{name} must be a mapping of settings of training, not {entry!r}.")
-        _check_train(entry, experiment.tasks[name].task, f"{where}.{name}")
+        _check_train(entry, experiment.tasks[name].task, f"{where}.{name}", of_task=OF_DATA)
 
 
-def _check_train(settings: Mapping[str, Any], task: str, where: str, fixed: tuple[str, ...] = ()) -> None:
+def _check_train(
+    settings: Mapping[str, Any],
+    task: str,
+    where: str,
+    fixed: tuple[str, ...] = (),
+    of_task: tuple[str, ...] = (),
+) -> None:
     """Settings of training: known keys, right types, none of those that the harness sets."""
     for key in settings:
         if key in GIVEN:
             raise ConfigError(f"{where}.{key} is not for a file: the experiment sets it.")
         if key in fixed:
             raise ConfigError(f"{where}.{key} must be the same for all arms; give it in the task or the budget.")
+        if key in of_task:
+            raise ConfigError(f"{where}.{key} must be the same for all that a task reads; give it in the task's train.")
     fields.build(TrainConfig, {**settings, "task": task}, where)
