@@ -127,6 +127,23 @@ def test_a_users_scene_in_a_file(tmp_path):
     assert config.scene_override("frames=3") == "frames=3"
 
 
+def test_whole_numbers_in_nested_lists(tmp_path):
+    """As the comments of scenes/tabletop.yaml write them; OmegaConf has no conversion to float there."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "defaults: [bin_picking, _self_]\n"
+        "keypoints: {mugs: {assets: ['*mug*'], points: {rim: [0, 0, 0.08], base: [0, 0, 0]}}}\n"
+        "robot: {motion: {path: [[0, 0, 0, -2, 0, 2, 1, 0, 0]]}}\n"
+    )
+    scene = config.load(file).scene
+    assert scene.keypoints["mugs"].points == {"rim": [0.0, 0.0, 0.08], "base": [0.0, 0.0, 0.0]}
+    assert scene.robot.motion.path == [[0.0, 0.0, 0.0, -2.0, 0.0, 2.0, 1.0, 0.0, 0.0]]
+    numbers = [*scene.keypoints["mugs"].points["base"], *scene.robot.motion.path[0]]
+    assert {type(number) for number in numbers} == {float}
+    broken = write(tmp_path, "broken", file.read_text().replace("0.08", "up"))
+    assert refused(scene=broken) == "scene.keypoints.mugs.points.rim.2 must be a number, not 'up'."
+
+
 def test_scene_files_that_cannot_be_read(tmp_path):
     assert "there is no scene definition" in refused(scene=tmp_path / "no.yaml")
     assert "not valid YAML" in refused(scene=write(tmp_path, "broken", "a: [1,"))

@@ -22,7 +22,7 @@ from simgen.scene.exposure_definition import (
     check_focus,
     check_shutter,
 )
-from simgen.scene.fields import number, varies, vector, word, words
+from simgen.scene.fields import nested, number, varies, vector, word, words
 from simgen.scene.sensor_definition import (
     DepthSensorDefinition,
     DistortionDefinition,
@@ -201,7 +201,7 @@ class Motion:
     waypoints: int = number(4, low=1, high=10_000)
     interval: float = number(1.0, above=0)
     offset: Any = varies("number", 0.0)
-    path: list[list[float]] = field(default_factory=list)
+    path: list[Any] = nested(list[list[float]], list)
     force: float = number(200.0, above=0)
 
 
@@ -340,7 +340,7 @@ class KeypointTemplate:
     """
 
     assets: list[str] = field(default_factory=list)
-    points: dict[str, list[float]] = field(default_factory=dict)
+    points: dict[str, Any] = nested(dict[str, list[float]], dict)
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Typed settings: how they are declared, built from plain data with errors that name the key, and turned back.
 
 A setting is a field of a dataclass. ``varies`` declares one that may be random: it is ``Any`` to OmegaConf and holds a
-``Distribution`` once built. ``number``, ``vector`` and ``word`` declare fixed ones with limits. Everything else
-(booleans, nested dataclasses, lists and dictionaries of them) is declared by its type alone.
+``Distribution`` once built. ``number``, ``vector`` and ``word`` declare fixed ones with limits, ``nested`` lists of
+vectors. Everything else (booleans, dataclasses, lists and dictionaries of them) is declared by its type alone.
 """
 
 from __future__ import annotations
@@ -101,6 +101,14 @@ def words(options: tuple[str, ...], default: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default_factory=lambda: list(default), metadata={"of": options})
 
 
+def nested(kind: Any, default: Callable[[], Any]) -> Any:
+    """A setting of type ``kind``, in which lists of numbers lie in a list or a mapping.
+
+    It is open in the schema, since OmegaConf takes no whole number for one that may have a fraction there.
+    """
+    return dataclasses.field(default_factory=default, metadata={"kind": kind})
+
+
 def build(cls: type[T], plain: object, where: str = "") -> T:
     """An instance of the dataclass ``cls`` from plain data; missing keys take their defaults.
 
@@ -121,7 +129,7 @@ def build(cls: type[T], plain: object, where: str = "") -> T:
         if "varies" in field.metadata:
             values[name] = _build_varying(field, plain.get(name), path)
         elif name in plain:
-            values[name] = _build(hints[name], plain[name], path, field.metadata)
+            values[name] = _build(field.metadata.get("kind", hints[name]), plain[name], path, field.metadata)
         elif dataclasses.is_dataclass(hints[name]):
             values[name] = build(hints[name], {}, path)
     return cls(**values)
