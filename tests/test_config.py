@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +144,24 @@ def test_whole_numbers_in_nested_lists(tmp_path):
     assert {type(number) for number in numbers} == {float}
     broken = write(tmp_path, "broken", file.read_text().replace("0.08", "up"))
     assert refused(scene=broken) == "scene.keypoints.mugs.points.rim.2 must be a number, not 'up'."
+
+
+def test_the_scenes_name_names_the_folder_of_a_sweep(tmp_path):
+    """``${scene.name}`` is not yet empty where other settings refer to it."""
+    file = write(tmp_path, "mine", {"defaults": ["shapes", "_self_"]})
+    assert [config.load(name, ["out=sweep/${scene.name}"]).out for name in ("dice", file)] == [
+        "sweep/dice",
+        "sweep/mine",
+    ]
+
+
+def test_the_sweep_of_the_readme_leaves_the_folders_that_it_reads():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    [command] = re.findall(r"simgen render -m (scene=tabletop .*)\nfor strength in", text)
+    [strengths] = re.findall(r"for strength in (.*); do\n.*data=sweep/\$strength ", text)
+    first, *others = config.single(shlex.split(command))
+    written = [config.load(overrides=chosen).out for chosen in (first, *others)]
+    assert written == [f"sweep/{strength}" for strength in strengths.split()]
 
 
 def test_scene_files_that_cannot_be_read(tmp_path):

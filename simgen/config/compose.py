@@ -129,10 +129,11 @@ def from_hydra(composed: DictConfig) -> RenderConfig:
 
 
 def _finish(composed: DictConfig, scene: str | None) -> RenderConfig:
-    plain: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-    if not plain["scene"]["name"]:
+    if not composed.scene.name:
+        # Before ${scene.name} in other settings is resolved, as in the out of a sweep over scenes.
         named = _FILE_SCENE.match(scene or "")
-        plain["scene"]["name"] = named.group(1) if named else scene or "scene"
+        composed.scene.name = named.group(1) if named else scene or "scene"
+    plain: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     return from_plain(plain)
 
 
