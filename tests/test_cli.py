@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from simgen.cli.application import overrides_first
 from simgen.cli.main import main
 
 SMALL = ["scene=shapes", "frames=4", "workers=1", "image.width=64", "image.height=48"]
@@ -205,6 +207,33 @@ def test_settings_of_hydra_are_heard(tmp_path: Path) -> None:
     options = [f"hydra.run.dir={tmp_path / 'run'}", "hydra.output_subdir=said", "hydra.job.chdir=false"]
     assert main(["render", *SMALL, f"out={tmp_path / 'data'}", *options]) == 0
     assert (tmp_path / "run" / "said" / "overrides.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scene=shapes", "--cfg", "job", "frames=3"],
+        ["frames=3", "-c", "job", "scene=shapes", "--resolve"],
+        ["--cfg=job", "scene=shapes", "frames=3"],
+    ],
+)
+def test_flags_stand_anywhere_among_settings(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", *arguments]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["frames"], shown["scene"]["about"][:8]) == (3, "coloured")
+
+
+def test_a_flag_keeps_its_value() -> None:
+    arguments = ["--info", "defaults", "a=1", "-cd", "x", "b=2", "-m", "c=3", "--config-dir=y"]
+    assert overrides_first(arguments) == [
+        "a=1", "b=2", "c=3", "--info", "defaults", "-cd", "x", "-m", "--config-dir=y"
+    ]  # fmt: skip
+
+
+def test_flags_of_other_commands_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "task=detect", "--cfg", "job", "epochs=7"]) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["task"], shown["epochs"]) == ("detect", 7)
 
 
 def test_no_place_for_sockets(

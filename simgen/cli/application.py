@@ -31,8 +31,9 @@ def application(
     by default its defaults. Raises ConfigError for arguments that make no sense.
     """
     check_flags(name, arguments)
+    arguments = overrides_first(arguments)
     plain: dict[str, Any] = dict(fields.plain(schema()) if settings is None else settings)
-    mappings = _check(_overrides(arguments), plain)
+    mappings = _check(parted(arguments)[0], plain)
     # Hydra takes no new keys into a mapping, such as names of classes, unless told so; `fields.build` checks them.
     arguments = [f"++{a}" if a in mappings else a for a in arguments]
     ConfigStore.instance().store(name=f"simgen_{name}", node=_node(plain))
@@ -86,16 +87,26 @@ _FLAGS: dict[str, tuple[str, ...] | None] = {
 """Hydra's flags -> the values that each may have; none: any; None: it has no value, or may go without."""
 
 
-def _overrides(arguments: Sequence[str]) -> list[str]:
-    """The arguments without Hydra's flags and what belongs to them."""
-    found = []
+def overrides_first(arguments: Sequence[str]) -> list[str]:
+    """``arguments`` with Hydra's flags at the end: it rejects overrides on both sides of a flag."""
+    overrides, flags = parted(arguments)
+    return [*overrides, *flags]
+
+
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides, and Hydra's flags with what belongs to them."""
+    overrides: list[str] = []
+    flags: list[str] = []
     remaining = iter(arguments)
     for argument in remaining:
-        if argument in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn"):
-            next(remaining, None)
-        elif not argument.startswith("-"):
-            found.append(argument)
-    return found
+        if not argument.startswith("-"):
+            bare = flags[-1:] in (["--info"], ["-i"]) and "=" not in argument  # such as --info defaults
+            (flags if bare else overrides).append(argument)
+            continue
+        flags.append(argument)
+        if _FLAGS.get(argument) is not None and (value := next(remaining, None)) is not None:
+            flags.append(value)
+    return overrides, flags
 
 
 def _node(plain: dict[str, Any]) -> dict[str, Any]:

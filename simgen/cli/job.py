@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import hydra
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from simgen import config as settings
-from simgen.cli.application import check_flags
+from simgen.cli.application import check_flags, overrides_first, parted
 from simgen.config import RenderConfig
 from simgen.errors import SimgenError
 from simgen.generate.job import Progress
@@ -51,7 +52,7 @@ def render(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     check_flags("render", arguments)
     entry = settings.register()
-    prepared = [settings.scene_override(a) for a in arguments]
+    prepared = [settings.scene_override(a) for a in overrides_first(arguments)]
     if not any(map(_is_for_hydra, prepared)):
         # Settings of the job alone take no application around them, which would cost time at the start.
         _log_to_stderr()
@@ -79,17 +80,9 @@ def _is_for_hydra(argument: str) -> bool:
 
 def _check(arguments: Sequence[str]) -> None:
     """Compose once on our own, because Hydra's errors for a wrong key or value are several lines of its internals."""
-    folders, overrides = [], []
-    remaining = iter(arguments)
-    for argument in remaining:
-        if argument in ("--config-dir", "-cd"):
-            folders.append(next(remaining, ""))
-        elif argument.startswith("--config-dir="):
-            folders.append(argument.partition("=")[2])
-        elif argument in ("--cfg", "-c", "--package", "-p"):
-            next(remaining, None)
-        elif not argument.startswith("-"):
-            overrides.append(argument)
+    overrides, flags = parted(arguments)
+    folders = [value for flag, value in pairwise(flags) if flag in ("--config-dir", "-cd")]
+    folders += [flag.partition("=")[2] for flag in flags if flag.startswith("--config-dir=")]
     swept = any(a in ("-m", "--multirun") for a in arguments)
     for chosen in settings.single(overrides) if swept else [overrides]:
         settings.load(overrides=chosen, config_dirs=folders)
