@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import fcntl
 import json
+import logging
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ import pytest
 from fake_scenes import FakeSource
 
 from simgen.config import RenderConfig, from_plain
-from simgen.errors import ConfigError, DatasetError, SimgenError
+from simgen.errors import AssetError, ConfigError, DatasetError, SimgenError
 from simgen.generate.executor import WorkerError
 from simgen.generate.job import Progress, render
 from simgen.generate.plan import plan
@@ -540,3 +541,29 @@ def test_the_comparison_of_these_tests_can_fail(tmp_path: Path, undisturbed: Pat
     with pytest.raises(AssertionError):
         assert_same(undisturbed, tmp_path / "d")
     assert any(np.asarray(a).size for a in arrays(undisturbed).values())
+
+
+class Unready(FakeSource):
+    """Stops when all is set, before the first frame."""
+
+    def warm_up(self) -> None:
+        raise AssetError("not now")
+
+
+def test_passes_that_will_be_empty_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No camera has a depth sensor, and a scene of a single time has no motion."""
+
+    def told(**scene: Any) -> list[str]:
+        caplog.clear()
+        passes = ["rgb", "depth_sensor", "flow_forward"]
+        wanted = config(tmp_path / "d", passes=passes, scene={"name": "fake", **scene})
+        with pytest.raises(AssetError, match="not now"), caplog.at_level(logging.WARNING, logger="simgen"):
+            render(wanted, open_source=Unready)
+        return [record.getMessage() for record in caplog.records]
+
+    sensor, motion = told(cameras={"left": {}})
+    assert "the pass depth_sensor will be 0 everywhere" in sensor
+    assert "scene.cameras.left.depth_sensor.preset=" in sensor
+    assert "flow_forward will be 0 everywhere: raise scene.time.frames" in motion
+    cameras = {"left": {}, "right": {"depth_sensor": {"preset": "realsense_d435"}}}
+    assert told(cameras=cameras, time={"frames": 2}) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,8 @@ def render(
                 old = manifests.load(folder) if (folder / MANIFEST).exists() else None
                 manifest = describe(config, source.facts, old)
                 manifest.contents = source.contents()
+                for what in _empty(config):
+                    _log.warning("%s", what)
                 _take_over(folder, old, manifest, tell)
                 pending = [entry for entry in manifest.shards if entry.state == "pending"]
                 if pending:
@@ -225,6 +227,23 @@ class _Run:
             self._began = time.monotonic()
         done, seconds = self._complete + unfinished, time.monotonic() - self._began
         self._tell(Progress("rendering", done, self._manifest.frames, done - self._before, seconds))
+
+
+def _empty(config: RenderConfig) -> Iterator[str]:
+    """A sentence on each kind of pass that was asked for by name and will be 0 everywhere."""
+    passes = [] if config.passes == "auto" else config.passes
+    cameras = config.scene.cameras
+    if "depth_sensor" in passes and not any(camera.depth_sensor.given for camera in cameras.values()):
+        yield (
+            "no camera has a depth sensor, so the pass depth_sensor will be 0 everywhere: give one, for example "
+            f"scene.cameras.{next(iter(cameras))}.depth_sensor.preset=realsense_d435"
+        )
+    motion = [name for name in passes if "flow" in name]
+    if motion and config.scene.time.frames == 1:
+        yield (
+            f"scenes have a single time, so there is no motion and {', '.join(motion)} will be 0 everywhere: raise "
+            "scene.time.frames"
+        )
 
 
 def _unmet(manifest: Manifest) -> str:
