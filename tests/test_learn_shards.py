@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import pickle
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +47,20 @@ def test_frames_are_those_of_the_reader_with_the_wanted_passes_only(folder: Path
             np.testing.assert_array_equal(data[k].objects.T_cam_obj, whole[k].objects.T_cam_obj)
     with pytest.raises(IndexError, match=f"frames 0 to {FRAMES - 1}"):
         data[FRAMES]
+
+
+def test_the_lines_of_the_readme(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they import is there, and their loader gives the frames, all of them once."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    [lines] = re.findall(r"```python\n(from simgen.learn.*?)```", text, re.DOTALL)
+    [module, name] = re.findall(r"# ([\w.]+)\.(\w+) for streaming", lines)[0]
+    assert hasattr(importlib.import_module(module), name)
+    monkeypatch.chdir(folder.parent)
+    found: dict[str, Any] = {}
+    exec(lines.replace('"data"', repr(folder.name)).replace('"instance"', '"depth"'), found)
+    batches = list(found["loader"])
+    assert sorted(frame.index for batch in batches for frame in batch) == list(range(FRAMES))
+    assert set(batches[0][0].images) == {"rgb", "depth"}
 
 
 def test_few_open_files_are_enough(folder: Path) -> None:
