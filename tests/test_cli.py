@@ -36,6 +36,16 @@ def test_a_dataset_is_whole_replays_and_can_be_looked_at(dataset: Path, capsys: 
         assert sheet.width > 640
 
 
+def test_verify_tells_how_far_it_is(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simgen.cli.progress._REPORT_EVERY", 0.0)
+    assert main(["verify", str(dataset)]) == 0
+    assert "verify: 1 of 2 shards, " in capsys.readouterr().err
+    assert main(["verify", str(dataset), "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_info_counts_what_is_there(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(dataset), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

@@ -11,6 +11,7 @@ import pytest
 from analytic_scenes import VIEWS, scenes, write_dataset
 
 from simgen.cli import export as commands
+from simgen.cli import progress as telling
 from simgen.errors import DatasetError
 from simgen.export import FORMATS
 
@@ -64,8 +65,8 @@ def test_the_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_progress_in_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_REPORT_EVERY", 0.0)
-    with commands._progress("export", quiet=False) as tell:
+    monkeypatch.setattr(telling, "_REPORT_EVERY", 0.0)
+    with telling.progress("export", quiet=False) as tell:
         for done in (10, 40, 100):
             tell(done, 100)
     lines = capsys.readouterr().err.splitlines()
@@ -74,7 +75,7 @@ def test_progress_in_plain_lines(capsys: pytest.CaptureFixture[str], monkeypatch
 
 def test_progress_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with commands._progress("export", quiet=False) as tell:
+    with telling.progress("export", quiet=False) as tell:
         for done in (10, 40, 100):
             tell(done, 100)
     assert "export" in capsys.readouterr().err

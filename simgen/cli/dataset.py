@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simgen.cli.progress import progress
 from simgen.errors import DatasetError
 
 Run = Callable[[argparse.Namespace], int]
@@ -48,7 +49,8 @@ def verify(parser: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from simgen.shards.verify import verify as check
 
-        found = check(args.dataset)
+        with progress("verify", args.json, "shard") as tell:
+            found = check(args.dataset, tell)
         problems = [problem for problem in found if not problem.note]
         if args.json:
             listed = [{"shard": p.shard, "what": p.what, "note": p.note} for p in found]

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+
+from simgen.cli.progress import progress
 
 Run = Callable[[argparse.Namespace], int]
 
 _FORMATS = ("coco", "bop", "yolo", "kitti", "voc", "webdataset")
-
-_REPORT_EVERY = 10.0
-"""Seconds between lines of progress where there is no terminal."""
 
 
 def export(parser: argparse.ArgumentParser) -> Run:
@@ -76,7 +72,7 @@ def export(parser: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from simgen.export import export as write
 
-        with _progress("export", args.json) as tell:
+        with progress("export", args.json) as tell:
             made = write(
                 args.dataset,
                 args.out,
@@ -129,7 +125,7 @@ def import_(parser: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from simgen.importers import import_bop, import_coco
 
-        with _progress("import", args.json) as tell:
+        with progress("import", args.json) as tell:
             if args.kind == "coco":
                 made = import_coco(args.images, args.annotations, args.out, progress=tell)
             else:
@@ -144,45 +140,3 @@ def import_(parser: argparse.ArgumentParser) -> Run:
         return 0
 
     return run
-
-
-@contextmanager
-def _progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, a line now and then elsewhere, nothing when ``quiet``."""
-    if quiet:
-        yield lambda done, total: None
-        return
-    if not sys.stderr.isatty():
-        yield _Lines(what)
-        return
-    from tqdm import tqdm
-
-    with tqdm(unit="frame", desc=what, leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            if bar.total is None:
-                bar.reset(total)
-                bar.initial = done  # the rate is that of this run
-            bar.update(done - bar.n)
-
-        yield show
-
-
-class _Lines:
-    """Prints how far it is, not more often than every ten seconds."""
-
-    def __init__(self, what: str) -> None:
-        self.what, self.began, self.last = what, time.monotonic(), time.monotonic()
-        self.first: int | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self.first is None:
-            self.first = done
-        if now - self.last < _REPORT_EVERY or done == self.first:
-            return
-        self.last = now
-        rate = (done - self.first) / (now - self.began)
-        print(
-            f"{self.what}: {done} of {total} frames, {rate:.1f}/s, {(total - done) / rate:.0f} s left", file=sys.stderr
-        )
