@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 from simgen.errors import DatasetError
 from simgen.labels.frame import Frame, ObjectTable
@@ -58,6 +59,24 @@ def test_boxes_are_drawn_around_the_object(frame: Frame) -> None:
     assert changed[29, 20:40].all()  # the lower edge; the label covers the upper one
     assert not changed[15:25, 25:35].any()
     assert not changed[32:].any()
+
+
+def test_names_in_other_languages_are_written(frame: Frame) -> None:
+    """Not as the same empty box for each of their letters."""
+    try:
+        ImageFont.truetype("DejaVuSans.ttf", 11)
+    except OSError:
+        pytest.skip("the system has no such font")
+    assert not np.array_equal(panel(frame, "boxes", {2: "ßß"}, 320), panel(frame, "boxes", {2: "öö"}, 320))
+
+
+def test_a_name_stays_in_the_picture(frame: Frame) -> None:
+    """Its label begins further left where it would go on to the right of the picture."""
+    columns = []
+    for x in (20, 60):
+        frame.objects.bbox_visib[0] = (x, 10, 4, 20)
+        columns.append(np.any(panel(frame, "boxes", {2: "cylinder"}, 320)[38:49] != 100, axis=(0, 2)).sum())
+    assert columns[0] == columns[1] > 30
 
 
 def test_a_box_of_one_pixel_survives_shrinking(frame: Frame) -> None:

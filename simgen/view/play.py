@@ -9,11 +9,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from simgen.errors import DatasetError, near_match
 from simgen.labels.frame import Frame
 from simgen.shards.reader import Dataset
+from simgen.view.letters import font
 from simgen.view.plots import INK, PAPER, Picture, Plot, draw
 from simgen.view.preview import contact_sheet, panel
 from simgen.view.signals import Signal, signals
@@ -195,7 +196,7 @@ def _told(frame: Frame) -> str:
 
 def _captioned(picture: Picture, text: str) -> Picture:
     line = Image.new("RGB", (picture.shape[1], _CAPTION), PAPER)
-    ImageDraw.Draw(line).text((2, 3), text, fill=INK, font=ImageFont.load_default(size=11))
+    ImageDraw.Draw(line).text((2, 3), text, fill=INK, font=font(11, text))
     return np.concatenate([picture, np.asarray(line)])
 
 

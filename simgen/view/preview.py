@@ -8,11 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from simgen.errors import DatasetError, near_match
 from simgen.labels.frame import Frame
 from simgen.labels.rle import decode
+from simgen.view.letters import font
 from simgen.view.overlays import draw_axes, draw_boxes_3d, draw_keypoints
 
 Picture = NDArray[np.uint8]
@@ -133,7 +134,6 @@ def _boxes(frame: Frame, categories: dict[int, str], width: int) -> Picture:
     colors = palette(len(frame.objects.instance_id) + 1)
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=11)
     for k in np.argsort(frame.objects.T_cam_obj[:, 2, 3])[::-1]:  # far ones first
         x, y, w, h = (float(v) * scale for v in frame.objects.bbox_visib[k])
         if w == 0:
@@ -141,9 +141,11 @@ def _boxes(frame: Frame, categories: dict[int, str], width: int) -> Picture:
         color = tuple(int(c) for c in colors[k + 1])
         draw.rectangle((x, y, max(x, x + w - 1), max(y, y + h - 1)), outline=color, width=2)
         name = categories.get(int(frame.objects.category_id[k]), "?")
-        at = (x + 2, max(y - 13, 0))
-        draw.rectangle((at[0] - 2, at[1], at[0] + draw.textlength(name, font) + 2, at[1] + 13), fill=color)
-        draw.text(at, name, fill=_contrast(color), font=font)
+        letters = font(11, name)
+        length = draw.textlength(name, letters)
+        at = (max(min(x, width - length - 5), 0) + 2, max(y - 13, 0))
+        draw.rectangle((at[0] - 2, at[1], at[0] + length + 2, at[1] + 13), fill=color)
+        draw.text(at, name, fill=_contrast(color), font=letters)
     return np.asarray(picture)
 
 
@@ -214,7 +216,6 @@ def _heading(panels: Sequence[str], width: int, cell: int) -> Picture:
 def _text_line(texts: Sequence[tuple[int, str]], width: int, height: int, size: int) -> Picture:
     line = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(line)
-    font = ImageFont.load_default(size=size)
     for x, text in texts:
-        draw.text((x, (height - size) / 2 - 2), text, fill=_INK, font=font)
+        draw.text((x, (height - size) / 2 - 2), text, fill=_INK, font=font(size, text))
     return np.asarray(line)
