@@ -25,11 +25,14 @@ from simgen.render.silhouette import Silhouette, empty_silhouette, silhouette_of
 
 _CHANNELS = {"rgb": (3,), "normal": (3,), "object_coords": (3,), "flow_forward": (2,), "flow_backward": (2,)}
 _CENTRE = np.zeros((1, 2))
+_ALIGNED = 256  # bytes, of what the driver allocates
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceBuffers:
     """Results by pass name on device number ``device``, arrays as in PASSES; they are the caller's own.
+
+    They share one piece of memory, which is freed when the last of them is gone.
 
     Each array has ``__cuda_array_interface__``, which PyTorch and CuPy take without copying. Its values are there for
     work that is queued in the default stream; from other streams, wait for that one or call ``synchronize`` of the
@@ -128,13 +131,7 @@ class CudaRenderer:
 
     def _render(self, snapshots: Sequence[Snapshot], passes: Sequence[str], width: int, height: int) -> dict[str, Any]:
         """``passes`` of all ``snapshots`` on the device."""
-        images: dict[str, Any] = {
-            name: cuda.device_array(
-                (len(snapshots), height, width, *_CHANNELS.get(name, ())),
-                np.uint16 if name in ("instance", "part") else np.float32,
-            )
-            for name in dict.fromkeys(passes)
-        }
+        images = _images(passes, len(snapshots), height, width)
         done = 0
         while done < len(snapshots):
             count = self._fitting(snapshots[done:], "rgb" in images)
@@ -246,6 +243,25 @@ class CudaRenderer:
         covered = self._memory.get("covered", np.uint8, size)
         launch(labels.cover, size, keys, covered, size)
         return covered[:size].copy_to_host()
+
+
+def _images(passes: Sequence[str], count: int, height: int, width: int) -> dict[str, Any]:
+    """Arrays for the results on the device, contents undefined.
+
+    They share one piece of memory: to allocate is slow, and to free waits until the device has done all that was asked
+    of it.
+    """
+    shapes = {name: (count, height, width, *_CHANNELS.get(name, ())) for name in passes}
+    dtypes = {name: np.dtype(np.uint16 if name in ("instance", "part") else np.float32) for name in passes}
+    if not count:
+        return {name: cuda.device_array(shapes[name], dtypes[name]) for name in shapes}
+    sizes = {name: int(np.prod(shapes[name])) * dtypes[name].itemsize for name in shapes}
+    starts = np.cumsum([0, *(-(-size // _ALIGNED) * _ALIGNED for size in sizes.values())]).tolist()
+    piece = cuda.device_array(max(starts[-1], 1), np.uint8)
+    return {
+        name: piece[start : start + size].view(dtypes[name]).reshape(*shapes[name])
+        for (name, size), start in zip(sizes.items(), starts[:-1], strict=True)
+    }
 
 
 def _windows(batch: Batch, width: int, height: int) -> dict[int, tuple[int, int, int, int]]:
