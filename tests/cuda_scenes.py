@@ -136,6 +136,24 @@ def _record_signatures(found: dict[str, list[Any]]) -> None:
     FakeCUDAKernel.__call__ = noting
 
 
+def _receivers() -> dict[str, Any]:
+    """What is chosen of three images of 50 pixels, two samples each, of which the second sees nothing."""
+    from numba import cuda
+
+    from simgen.render.cuda.device import launch_blocks
+    from simgen.render.cuda.receivers import THREADS, choose_receivers
+
+    rng = np.random.default_rng(5)
+    keys = rng.integers(0, 1 << 62, (3, 2, 50), np.uint64)
+    keys[rng.random(keys.shape) < 0.3] &= np.uint64(0xFFFFFFFF00000000)
+    keys[1] &= np.uint64(0xFFFFFFFF00000000)
+    counts, chosen, depths = np.zeros(3, np.int32), np.zeros((3, 8), np.int32), np.zeros((3, 8), np.float32)
+    out = [cuda.to_device(a) for a in (counts, chosen, depths)]
+    launch_blocks(choose_receivers, 3, THREADS, cuda.to_device(keys.ravel()), 2, 50, 8, *out)
+    names = ("counts", "chosen", "depths")
+    return {"keys": keys} | {name: array.copy_to_host() for name, array in zip(names, out, strict=True)}
+
+
 def _simulate(path: str) -> None:
     from simgen.errors import RenderError
     from simgen.render import create, default_device
@@ -143,7 +161,7 @@ def _simulate(path: str) -> None:
 
     signatures: dict[str, list[Any]] = {}
     _record_signatures(signatures)
-    out: dict[str, Any] = {}
+    out: dict[str, Any] = {f"receivers/{name}": array for name, array in _receivers().items()}
     snaps = snapshots()
     renderer = create("raster", "cuda:0")
     assert isinstance(renderer, CudaRenderer)

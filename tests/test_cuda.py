@@ -96,6 +96,19 @@ def test_colour_with_shadow_maps_agrees_with_the_cpu(simulated, expected):
     assert lost.max() > 0.05
 
 
+def test_shadow_maps_are_fitted_to_every_nth_surface_point(simulated):
+    counts, chosen = simulated["receivers/counts"], simulated["receivers/chosen"]
+    assert counts[1] == 0
+    for image in (0, 2):
+        keys = simulated["receivers/keys"][image, 0]
+        seen = np.flatnonzero(keys & np.uint64(0xFFFFFFFF))
+        wanted = seen[:: -(-len(seen) // 8)]
+        assert 4 <= len(wanted) == counts[image] <= 8
+        np.testing.assert_array_equal(chosen[image, : len(wanted)], wanted)
+        w = (keys[wanted] >> np.uint64(32)).astype(np.uint32).view(np.float32)
+        np.testing.assert_array_equal(simulated["receivers/depths"][image, : len(wanted)], w)
+
+
 def test_images_do_not_depend_on_their_batch_nor_on_what_is_resident(simulated):
     for name in ("depth", "rgb"):
         np.testing.assert_array_equal(simulated[f"narrow/{name}"], simulated[f"batch/{name}"][1::-1])

@@ -34,15 +34,6 @@ _1 = np.float32(1.0)
 _HALF = np.float32(0.5)
 
 
-@kernel
-def inverse_depths(keys: Any, samples: int, pixels: int, out: Any, count: int) -> None:
-    """A thread per pixel: 1 / z at its centre, 0 where nothing is seen."""
-    i = cuda.grid(1)
-    if i < count:
-        key = keys[(i // pixels) * samples * pixels + i % pixels]
-        out[i] = _0 if key_triangle(key) == np.uint32(EMPTY) else key_w(key)
-
-
 @device
 def list_surfaces(
     start: int, pixels: int, pixel: int, width: int, keys: Any, offsets: Any, slots: Any, owner: Any, planes: Any,

@@ -221,6 +221,11 @@ def launch(compiled: Any, count: int, *args: Any) -> None:
         compiled[max(-(-count // THREADS), _FEWEST_BLOCKS), THREADS](*args)
 
 
+def launch_blocks(compiled: Any, blocks: int, threads: int, *args: Any) -> None:
+    """Run a kernel in ``blocks`` blocks at least; the kernel leaves out those that it has nothing for."""
+    compiled[max(blocks, _FEWEST_BLOCKS), threads](*args)
+
+
 @kernel
 def _touch(out: Any) -> None:
     """Show that a kernel runs."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from simgen.errors import RenderError
 from simgen.render.base import Snapshot
-from simgen.render.cuda import color, lighting, occlusion, shadow, visibility
+from simgen.render.cuda import color, lighting, occlusion, receivers, shadow, visibility
 from simgen.render.cuda.batch import Batch
-from simgen.render.cuda.device import Memory, launch
+from simgen.render.cuda.device import Memory, launch, launch_blocks
 from simgen.render.cuda.residency import DeviceEnvironments
 from simgen.render.cuda.stages import LARGE, OnDevice, Surfaces, waiting_list
 from simgen.render.raster import layout, shadow_filter
@@ -25,7 +25,7 @@ from simgen.render.raster import occlusion as raster_occlusion
 from simgen.render.raster.lighting import map_size, occlusion_radius, orient
 from simgen.render.raster.lights import LIGHT_REALS, SHADOW, turn_lights
 from simgen.render.raster.shadow import COARSE, MAP_REALS, SIDE, TILE
-from simgen.render.raster.shadow_fit import caster_matrices, fit_view, receiver_step
+from simgen.render.raster.shadow_fit import RECEIVERS, caster_matrices, fit_view
 from simgen.render.raster.shadow_scene import SceneLights, light_scene
 
 _DISCS = shadow_filter.spiral()
@@ -147,11 +147,8 @@ def _surround(frame: Frame, shadow_size: int, environments: DeviceEnvironments) 
 
 def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memory) -> _Maps:
     """Fit and draw the shadow maps of all images; images of one scene that follow each other share its maps."""
-    pixels, batch = frame.width * frame.height, frame.batch
-    count = len(frame.snapshots) * pixels
-    depths = memory.get("inverse depths", np.float32, count)
-    launch(color.inverse_depths, count, frame.keys, len(frame.offsets), pixels, depths, count)
-    found = depths[:count].copy_to_host().reshape(-1, pixels)
+    batch = frame.batch
+    counts, pixels, depths = _find_receivers(frame, memory)
     first_drawable = batch.first_drawable()
     drawings = _Drawings([], [0], [], [])
     rows: list[NDArray[np.float32]] = []
@@ -161,12 +158,10 @@ def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memor
     for k, (snapshot, tables, scene) in enumerate(zip(frame.snapshots, batch.tables, around.scenes, strict=True)):
         if k == 0 or scene is not around.scenes[k - 1]:
             of_scene = {}
-        at = np.flatnonzero(found[k])
-        at = at[:: receiver_step(len(at))]
+        at = pixels[k, : counts[k]]
         px, py = ((at % frame.width).astype(np.float32), (at // frame.width).astype(np.float32))
         T_world_cam = snapshot.camera.T_world_cam
-        receivers = len(at), px, py, found[k][at]
-        view = fit_view(scene.fit, scene.table, receivers, tables.camera, T_world_cam, shadow_size)
+        view = fit_view(scene.fit, scene.table, (len(at), px, py, depths[k]), tables.camera, T_world_cam, shadow_size)
         table = turn_lights(scene.table, T_world_cam)
         table[:, SHADOW] = -1.0
         for j, light in enumerate(view.lights):
@@ -191,6 +186,19 @@ def _draw_shadows(frame: Frame, around: _Around, shadow_size: int, memory: Memor
         lights, memory.put("maps", np.stack(rows) if rows else np.zeros((1, MAP_REALS), np.float32)),
         memory.put("map starts", starts), memory.put("tile starts", starts // TILE**2), values, coarse,
     )  # fmt: skip
+
+
+def _find_receivers(frame: Frame, memory: Memory) -> tuple[Any, Any, Any]:
+    """How many surface points of each image (B,) maps are fitted to, their pixels and 1 / z (B, RECEIVERS)."""
+    count = len(frame.snapshots)
+    counts = memory.shaped("receivers", np.int32, count)
+    pixels = memory.shaped("receiver pixels", np.int32, count, RECEIVERS)
+    depths = memory.shaped("receiver depths", np.float32, count, RECEIVERS)
+    launch_blocks(
+        receivers.choose_receivers, count, receivers.THREADS, frame.keys, len(frame.offsets),
+        frame.width * frame.height, RECEIVERS, counts, pixels, depths,
+    )  # fmt: skip
+    return counts.copy_to_host(), pixels.copy_to_host(), depths.copy_to_host()
 
 
 def _draw_maps(drawn: OnDevice, drawings: _Drawings, values: Any, coarse: Any, memory: Memory) -> None:

@@ -34,7 +34,8 @@ from simgen.render.raster.shadow_window import (
 MOST_MAPS = 4
 
 _CORNERS = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
-_RECEIVERS = 1024
+RECEIVERS = 1024
+"""Surface points of a view, at most, that ``fit_view`` looks at: every n-th of those it is given."""
 
 
 @dataclass(eq=False)
@@ -180,11 +181,6 @@ def fit_scene(tables: Tables, lights: NDArray[np.float64], shadow_size: int) -> 
     return fitted
 
 
-def receiver_step(count: int) -> int:
-    """Of ``count`` surface points, ``fit_view`` looks at the first of each so many."""
-    return max(-(-count // _RECEIVERS), 1)
-
-
 def fit_view(
     scene: SceneFit, lights: NDArray[np.float64], receivers: tuple[int, Any, Any, Any], camera: NDArray[np.float64],
     T_world_cam: NDArray[np.float64], shadow_size: int,
@@ -196,7 +192,7 @@ def fit_view(
     """
     T = np.ascontiguousarray(T_world_cam, np.float64)
     intrinsics = (camera[k] for k in (layout.FX, layout.FY, layout.CX, layout.CY, layout.SKEW))
-    points, middle, pixel = find_receivers(*receivers, *intrinsics, T, _RECEIVERS)
+    points, middle, pixel = find_receivers(*receivers, *intrinsics, T, RECEIVERS)
     chosen = choose_lights(lights, middle) if shadow_size else []
     casting = np.array([k for k in chosen if len(scene.drawn[k])], np.int64)
     sides = np.full(len(casting), shadow_size // 2)
