@@ -107,6 +107,11 @@ class SceneSource:
         """
         if self.renderer.name == "raster" and self.renderer.device == "cpu":
             raster.warm_up(lambda: tell("compiling the renderer: about a minute, once for this version"), helping)
+        elif self.renderer.name == "raster":
+            from simgen.render.cuda.renderer import is_compiled
+
+            if not is_compiled():
+                tell("compiling the renderer for the CUDA device: about a minute, once for this version")
         noise.warm_up()
         occupied.warm_up()
         record, simulation = _box(self.config)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgen.errors import RenderError, near_match
+from simgen.kernels import is_cached
 from simgen.render.base import PASSES, Buffers, Snapshot
 from simgen.render.cuda import device as devices
 from simgen.render.cuda import labels, stages
 from simgen.render.cuda.batch import Batch, image_views, pack_batch
-from simgen.render.cuda.color import MOST_SAMPLES
+from simgen.render.cuda.color import MOST_SAMPLES, shade
 from simgen.render.cuda.device import Memory, cuda, launch
 from simgen.render.cuda.illumination import Frame, shade_batch
 from simgen.render.cuda.residency import DeviceEnvironments, DeviceResidents, resident_bytes
@@ -32,11 +33,10 @@ _ALIGNED = 256  # bytes, of what the driver allocates
 class DeviceBuffers:
     """Results by pass name on device number ``device``, arrays as in PASSES; they are the caller's own.
 
-    They share one piece of memory, which is freed when the last of them is gone.
-
-    Each array has ``__cuda_array_interface__``, which PyTorch and CuPy take without copying. Its values are there for
-    work that is queued in the default stream; from other streams, wait for that one or call ``synchronize`` of the
-    renderer first. ``tensors`` gives them as PyTorch tensors, which speak DLPack. ``to_host`` copies them.
+    They share one piece of memory, which is freed when the last of them is gone. Each has
+    ``__cuda_array_interface__``, which PyTorch and CuPy take without copying. Its values are there for work that is
+    queued in the default stream; from other streams, wait for that one or call ``synchronize`` of the renderer first.
+    ``tensors`` gives them as PyTorch tensors, which speak DLPack. ``to_host`` copies them.
     """
 
     images: dict[str, Any]
@@ -243,6 +243,11 @@ class CudaRenderer:
         covered = self._memory.get("covered", np.uint8, size)
         launch(labels.cover, size, keys, covered, size)
         return covered[:size].copy_to_host()
+
+
+def is_compiled() -> bool:
+    """Whether the disk cache holds kernels for this version of the code; if not, the first batch takes a minute."""
+    return is_cached(shade)
 
 
 def _images(passes: Sequence[str], count: int, height: int, width: int) -> dict[str, Any]:
