@@ -229,6 +229,7 @@ def test_what_the_driver_reports_is_told_in_one_sentence(monkeypatch):
     for said, told in (
         ("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY", "the memory of renderer.device=cuda:7 is full;"),
         ("[700] CUDA_ERROR_ILLEGAL_ADDRESS", r"cuda:7 failed \(BufferError: \[700\] CUDA_ERROR_ILLEGAL_ADDRESS\)"),
+        ("CUDA initialized before forking", "start processes by spawn or forkserver"),
     ):
         with pytest.raises(RenderError, match=told), device.current(7):
             raise BufferError(said)

@@ -132,13 +132,14 @@ def current(number: int) -> Iterator[None]:
                 f"the memory of renderer.device=cuda:{number} is full; render smaller images or fewer at once, let "
                 "fewer processes share the device, or use renderer.device=cpu."
             ) from error
-        raise RenderError(f"renderer.device=cuda:{number} failed ({_first_line(error)}).") from error
+        forked = "; start processes by spawn or forkserver" if "before forking" in str(error) else ""
+        raise RenderError(f"renderer.device=cuda:{number} failed ({_first_line(error)}){forked}.") from error
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:
     """What Numba raises when the driver reports an error: its own, and that of the package beneath."""
     found = []
-    for module, name in (("numba.cuda.cudadrv.driver", "CudaAPIError"), ("cuda.core._utils.cuda_utils", "CUDAError")):
+    for module, name in (("numba.cuda.cudadrv.error", "CudaDriverError"), ("cuda.core._utils.cuda_utils", "CUDAError")):
         try:
             found.append(getattr(importlib.import_module(module), name))
         except (ImportError, AttributeError):
