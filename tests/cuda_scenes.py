@@ -154,6 +154,37 @@ def _receivers() -> dict[str, Any]:
     return {"keys": keys} | {name: array.copy_to_host() for name, array in zip(names, out, strict=True)}
 
 
+def _made_current(renderer: Any, snap: Snapshot) -> dict[str, int]:
+    """How often each method that uses the device makes it current."""
+    from simgen.render.cuda import device
+
+    known, times = device.cuda.gpus, []
+
+    class Gpu:
+        def __enter__(self) -> None:
+            times.append(1)
+
+        def __exit__(self, *_: Any) -> None:
+            pass
+
+    found = {}
+    device.cuda.gpus = [Gpu()]
+    try:
+        buffers = renderer.render_on_device([snap], ["depth"])
+        calls = {
+            "render_on_device": lambda: renderer.render_on_device([snap], ["depth"]), "to_host": buffers.to_host,
+            "silhouettes": lambda: renderer.silhouettes(snap), "synchronize": renderer.synchronize,
+            "close": renderer.close,
+        }  # fmt: skip
+        for name, call in calls.items():
+            times.clear()
+            call()
+            found[name] = len(times)
+    finally:
+        device.cuda.gpus = known
+    return found
+
+
 def _simulate(path: str) -> None:
     from simgen.errors import RenderError
     from simgen.render import create, default_device
@@ -208,7 +239,7 @@ def _simulate(path: str) -> None:
     renderer.close()
     out["facts"] = json.dumps(
         {"parts": parts, "refused": refused, "empty": empty.shape, "held": [held, renderer.nbytes]}
-        | {"signatures": signatures}
+        | {"signatures": signatures, "current": _made_current(CudaRenderer(), snaps[-1])}
     )
     np.savez(path, **out)
 

@@ -145,6 +145,11 @@ def test_batches_are_parted_where_more_must_be_resident_than_may(facts):
     assert facts["parts"] == {"1": [1, 1, 1, 1], str(1 << 30): [4]}
 
 
+def test_whatever_uses_the_device_makes_it_current(facts):
+    # Other threads, renderers and libraries may have made another one current.
+    assert facts["current"] == dict.fromkeys(("render_on_device", "to_host", "silhouettes", "synchronize", "close"), 1)
+
+
 def test_closing_frees_what_is_held(facts):
     held, left = facts["held"]
     assert held > 1 << 20
