@@ -117,8 +117,10 @@ def _cuda() -> Finding:
     name = "renderer raster on CUDA"
     if importlib.util.find_spec("numba_cuda") is None:
         return Finding(name, None, "numba-cuda is not installed (pip install 'simgen[cuda]'); not needed without a GPU")
-    from simgen.render.cuda.device import device_name, missing
-
+    try:
+        from simgen.render.cuda.device import device_name, missing
+    except ImportError as error:
+        return Finding(name, None, f"numba-cuda cannot be loaded ({error}); renderer.device=auto is cpu")
     reason = missing()
     if reason is not None:
         return Finding(name, None, f"{reason}; renderer.device=auto is cpu")

@@ -17,6 +17,7 @@ from cuda_scenes import HEIGHT, LABELS, SHADOW_SIZE, WIDTH, snapshots
 from raster_scenes import image_mask
 
 import simgen.render
+from simgen import doctor
 from simgen.errors import RenderError
 from simgen.render import create, default_device
 from simgen.render.raster import RasterRenderer
@@ -175,6 +176,20 @@ def test_auto_tells_why_it_takes_the_cpu(monkeypatch, caplog):
     assert caplog.messages == ["renderer.device=auto takes the CPU: the driver is from yesterday"]
     with pytest.raises(RenderError, match="cuda:1 cannot be used: the driver is from yesterday; use"):
         create("raster", "cuda:1")
+
+
+def test_a_numba_cuda_that_cannot_be_loaded_leaves_the_cpu(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "simgen.render.cuda.device", None)
+    installed = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: name))
+    monkeypatch.setattr(simgen.render, "importlib", installed)
+    monkeypatch.setattr(doctor, "importlib", installed)
+    simgen.render._warn.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert default_device() == "cpu"
+    assert "auto takes the CPU: numba-cuda cannot be loaded" in caplog.text
+    finding = doctor._cuda()
+    assert finding.ok is None
+    assert "numba-cuda cannot be loaded" in finding.what
 
 
 class Gpu:
