@@ -170,6 +170,7 @@ def test_auto_tells_why_it_takes_the_cpu(monkeypatch, caplog):
     monkeypatch.setattr(simgen.render, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: name)))
     monkeypatch.setattr(device, "SIMULATED", False)
     monkeypatch.setattr(device, "missing", lambda number=0: "the driver is from yesterday")
+    monkeypatch.setattr(device, "_count", lambda: 0)
     simgen.render._warn.cache_clear()
     with caplog.at_level(logging.WARNING):
         assert [create("auto").device for _ in range(2)] == ["cpu", "cpu"]
