@@ -93,6 +93,13 @@ def test_classes_are_mapped_by_name(tmp_path: Path) -> None:
         open_real(tmp_path, mapping={"kat": "cat"})
 
 
+def test_a_part_need_not_show_every_class_of_the_mapping(tmp_path: Path) -> None:
+    picture(tmp_path / "val" / "tasse" / "0.png")
+    source = open_real(tmp_path / "val", classes=["cup", "can"], mapping={"tasse": "cup", "dose": "can"})
+    assert source.objects(0).labels.tolist() == [0]
+    assert "names of the mapping that no label has: dose" in "\n".join(source.report.lines())
+
+
 def test_coco_masks_as_polygons_and_run_lengths(tmp_path: Path) -> None:
     mask = np.zeros((30, 40), bool)
     mask[5:15, 8:20] = True

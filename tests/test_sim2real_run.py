@@ -461,6 +461,11 @@ def broken(own: Path, folder: Path, kind: str) -> Path:
         for k, category in enumerate(content["categories"]):
             category["name"] = ["Würfel", "cat", "box"][k]
         content["annotations"] = [a for a in content["annotations"] if a["category_id"] == 2]
+    elif kind == "strangers":
+        for part in ("train", "val"):
+            names = (folder / part / "annotations.json").read_text().replace("W\\u00fcrfel", "cat")
+            (folder / part / "annotations.json").write_text(names.replace("Tower", "dog").replace('"box"', '"cow"'))
+        return folder
     elif kind == "boxes outside":
         for annotation in content["annotations"]:
             annotation["bbox"] = [500, 500, 10, 10]
@@ -485,6 +490,7 @@ def broken(own: Path, folder: Path, kind: str) -> Path:
         ("boxes outside", "no labelled object of the classes cube, tower"),
         ("corrupt", r"has no image that can be used .*cannot be read"),
         ("empty", "no labelled object of the classes cube, tower"),
+        ("strangers", r"do not match .*such as experiment\.real\.mapping=\{cat: cube\}"),
         ("damaged", "is not a valid COCO file"),
     ],
 )
@@ -493,6 +499,8 @@ def test_bad_photographs_are_told_before_anything_is_rendered(
 ) -> None:
     photos = broken(own, tmp_path / "photos", kind)
     arguments = [a if not a.startswith("real.root") else f"real.root={photos}" for a in command(own, tmp_path / "out")]
+    if kind == "strangers":
+        arguments.append("~experiment.real.mapping")
     with pytest.raises(SystemExit) as status:
         main(arguments)
     assert status.value.code == 2

@@ -23,6 +23,7 @@ def open_source(
     box_margin: float = 0.0,
     target: str = "azimuth",
     facts: bool = False,
+    mapping_key: str = "mapping",
 ) -> Source:
     """The dataset of `simgen render`, or else the real images, in a folder; only what ``task`` needs is read.
 
@@ -36,7 +37,9 @@ def open_source(
             facts=facts,
         )  # fmt: skip
     need = "masks" if task == "segment" else "azimuth" if task == "pose" and target == "azimuth" else ""
-    return open_real(path, format=format, classes=classes, mapping=mapping, need=need, min_visib=min_visib)
+    return open_real(
+        path, format=format, classes=classes, mapping=mapping, need=need, min_visib=min_visib, mapping_key=mapping_key
+    )
 
 
 def join(sources: Sequence[Source], weights: Sequence[float] | None = None) -> Source:

@@ -143,6 +143,7 @@ class Data:
         more: dict[str, Any] = {}
         if real:
             more = {"format": experiment.real.format, "mapping": experiment.real.mapping or {}}
+            more["mapping_key"] = "experiment.real.mapping"
         train = config.train
         source = open_source(
             folder, config.task, self.classes(task), min_visib=train.get("min_visib", 0.1),

@@ -31,6 +31,9 @@ FORMATS: dict[str, ModuleType] = {
 }
 """In the order in which they are tried: the most particular first."""
 
+_LIST_CLASSES = ("coco", "yolo")
+"""Formats that list their classes, whether they occur or not."""
+
 BINARY = 255
 """Value of the object in a mask with one object."""
 
@@ -126,12 +129,14 @@ def open_real(
     mapping: Mapping[str, str | None] | None = None,
     need: str = "",
     min_visib: float = 0.0,
+    mapping_key: str = "mapping",
 ) -> RealSource:
     """The real images in a folder (or of a COCO file).
 
     ``classes`` are those wanted, in their order: of the model, or of the synthetic data; without, those of the data.
     ``mapping`` leads from names of the data to names of ``classes``, null to leave a class out; names that differ
-    only in case, spaces, ``_`` and ``-`` are the same. ``need`` is "masks" or "azimuth" where such are needed.
+    only in case, spaces, ``_`` and ``-`` are the same; ``mapping_key`` is what a user calls it. ``need`` is "masks" or
+    "azimuth" where such are needed.
     Boxes are clipped to the image; what cannot be used is left out and told in ``report``. Raises LearnError when
     the folder has no images, its format is not known, or no class matches.
     """
@@ -148,7 +153,7 @@ def open_real(
     report = Report(name)
     records, names = FORMATS[name].read(folder, report)
     wanted = list(classes) if classes is not None else None
-    known = _map_classes(folder, records, names, wanted, mapping or {}, report)
+    known = _map_classes(folder, records, names, wanted, mapping or {}, report, mapping_key)
     kept, shapes = [], []
     for record in records:
         shape = _usable(record, name, report, need == "masks")
@@ -193,13 +198,18 @@ def _map_classes(
     wanted: list[str] | None,
     mapping: Mapping[str, str | None],
     report: Report,
+    key: str,
 ) -> list[str]:
     """Rename the objects of ``records`` to the wanted classes and drop the others; returns the classes."""
-    named = {same(key): value for key, value in mapping.items()}
-    for key in mapping:
-        if found and same(key) not in {same(name) for name in found}:
+    named = {same(name): value for name, value in mapping.items()}
+    for given in mapping:
+        if found and same(given) not in {same(name) for name in found}:
+            if report.format not in _LIST_CLASSES:
+                # A part of the images, such as val, need not show every class.
+                report.add("names of the mapping that no label has", given)
+                continue
             raise LearnError(
-                f"the mapping names a class {key!r}{near_match(key, found)} that {folder} does not have; it has "
+                f"the mapping names a class {given!r}{near_match(given, found)} that {folder} does not have; it has "
                 f"{_listed(found)}."
             )
     targets: dict[str, str | None] = {name: named.get(same(name), name) for name in found}
@@ -210,7 +220,7 @@ def _map_classes(
     if found and not any(resolved.values()):
         raise LearnError(
             f"the classes of {folder} ({_listed(found)}) do not match those wanted ({_listed(wanted)}); give a "
-            f"mapping, such as mapping={{{found[0]}: {wanted[0] if wanted else 'name'}}}."
+            f"mapping, such as {key}={{{found[0]}: {wanted[0] if wanted else 'name'}}}."
         )
     for record in records:
         kept = []
