@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from simgen.evaluate.data import open_source, skipped
+from simgen.evaluate.experiment.data import digest
 from simgen.evaluate.real import open_real
 from simgen.evaluate.real.source import read_image
 from simgen.labels import rle
@@ -251,6 +252,11 @@ def test_masks_and_poses(tmp_path: Path) -> None:
     assert sample.semantic is not None
     np.testing.assert_array_equal(sample.semantic, mask > 0)
     assert sample.facts["camera"] == 3
+    before = [digest(source, masks) for masks in (False, True)]
+    mask[10:12, 15] = 0  # within the same box
+    cv2.imwrite(str(tmp_path / "masks" / "0.png"), mask)
+    edited = open_real(tmp_path, classes=["sugar box"])
+    assert [digest(edited, masks) == kept for masks, kept in zip((False, True), before, strict=True)] == [True, False]
     lines = "\n".join(source.report.lines())
     assert "no mask: 2.jpg" in lines
     assert "mask cannot be used: 1.jpg (it is 40x10, the image 40x30)" in lines

@@ -229,7 +229,7 @@ def test_a_folder_takes_more_of_the_same_experiment_and_nothing_else(tmp_path: P
         ask_for(experiment=build(arms=arms))
     with pytest.raises(DatasetError, match=r'render: \[\] there, \["image.width=64"\] now'):
         ask_for(experiment=build(render=["image.width=64"]))
-    with pytest.raises(DatasetError, match=r'real.val \(find\): "digest" there, "other" now'):
+    with pytest.raises(DatasetError, match=r'real.val \(find\): "digest" there, "other" now, which are other images'):
         claim(tmp_path, identity(choose(ask(tmp_path)), {"val (find)": "other"}))
 
 

@@ -18,6 +18,7 @@ from simgen.evaluate.data import open_source
 from simgen.evaluate.experiment.definition import Experiment, TaskConfig
 from simgen.evaluate.experiment.plan import WHOLE, Render, Request, Training, real_folder
 from simgen.evaluate.metrics.pose import Calibration
+from simgen.evaluate.real import RealSource
 from simgen.generate.job import Progress, confirm, render
 from simgen.generate.pipeline import category_ids
 from simgen.learn.errors import LearnError
@@ -202,13 +203,15 @@ def passes(experiment: Experiment) -> list[str]:
     return ["rgb", "semantic"] if masks else ["rgb"]
 
 
-def digest(source: Source) -> str:
-    """A digest of the names and annotations of real images."""
+def digest(source: Source, masks: bool = False) -> str:
+    """A digest of the names and annotations of real images, with ``masks`` also of those."""
     found = hashlib.sha256(repr(source.classes).encode())
     for index in range(len(source)):
         objects = source.objects(index)
         for array in (objects.boxes, objects.labels, objects.ignore, objects.azimuth):
             found.update(array.tobytes())
+        if masks and isinstance(source, RealSource):
+            found.update(source.semantic(index).tobytes())
         # The group is the path of the image, or a track: the folder above may move.
         found.update(Path(source.group(index)).name.encode())
     return found.hexdigest()[:16]

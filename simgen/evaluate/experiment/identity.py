@@ -77,7 +77,11 @@ def _differences(before: Any, now: Any, where: str = "") -> list[str]:
         if where in _GROWING or where == "":
             keys = {key: None for key in keys if key in before and key in now}
         return [line for k in keys for line in _differences(before.get(k), now.get(k), f"{where}.{k}" if where else k)]
-    return [] if before == now else [f"{where}: {_told(before)} there, {_told(now)} now"]
+    if before == now:
+        return []
+    # A digest alone tells nobody anything.
+    about = ", which are other images or labels" if where.startswith("real.") and where.endswith(")") else ""
+    return [f"{where}: {_told(before)} there, {_told(now)} now{about}"]
 
 
 def _joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

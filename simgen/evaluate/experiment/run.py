@@ -117,11 +117,11 @@ class Runner:
             # Models that are trained already would else be taken for those of a scene that was edited since.
             self.data.confirm(wanted)
         digests = {}
-        for task in self.request.experiment.tasks:
+        for task, settings in self.request.experiment.tasks.items():
             for part in PARTS:
                 source = self.data.real(task, part)
                 if source is not None:
-                    digests[f"{part} ({task})"] = digest(source)
+                    digests[f"{part} ({task})"] = digest(source, settings.task == "segment")
                     self._note_absent(part, source)
                     folder = str(real_folder(self.request, part))
                     self.real.setdefault(part, {"folder": folder, **describe(source)})

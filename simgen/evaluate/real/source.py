@@ -67,6 +67,11 @@ class RealSource:
             self._objects[index] = self._read_objects(index)
         return self._objects[index]
 
+    def semantic(self, index: int) -> NDArray[np.uint8]:
+        """The semantic map (H, W) of an image, which is not read; see ``Sample``."""
+        width, height = self._shapes[index]
+        return self._semantic(self._records[index], height, width)
+
     def group(self, index: int) -> str:
         """Its track or scene if the format has any, otherwise the image itself."""
         return self._records[index].group or str(self._records[index].path)
