@@ -39,8 +39,12 @@ def scene(rng: np.random.Generator) -> tuple[Sample, Detected]:
     own = labels[: len(found)] if len(found) == count else rng.integers(0, 3, len(found))
     found = np.concatenate([found + rng.normal(0, 3, found.shape), rng.uniform(5, 60, (3, 4))])
     own = np.concatenate([own, rng.integers(0, 3, 3)])
-    truth = objects(boxes, labels, ignore, visib=rng.uniform(0, 1, count))
+    visib = rng.uniform(0, 1, count)
     scores = rng.random(len(found)).astype(np.float32)
+    # A crowd takes all that is found within it.
+    crowd = ignore & (rng.random(count) < 0.5)
+    boxes[crowd, 2:] += 60
+    truth = objects(boxes, labels, ignore, visib, crowd=crowd)
     return Sample(BLANK, truth, "s"), Detected(found.astype(np.float32), scores, own.astype(np.int64))
 
 
@@ -53,9 +57,10 @@ def test_detection_figures_are_those_of_cocoeval() -> None:
         tally.add(sample, detected)
         images.append({"id": k, "width": 200, "height": 200})
         o = sample.objects
-        for box, label, ignore, area in zip(o.boxes.tolist(), o.labels, o.ignore, o.areas, strict=True):
+        for n, (box, label, ignore, area) in enumerate(zip(o.boxes.tolist(), o.labels, o.ignore, o.areas, strict=True)):
             # An ignored object is one whose area is outside every range.
-            entry = {"id": len(truth) + 1, "image_id": k, "category_id": int(label), "bbox": box, "iscrowd": 0}
+            entry = {"id": len(truth) + 1, "image_id": k, "category_id": int(label), "bbox": box}
+            entry["iscrowd"] = int(o.crowd[n])
             truth.append({**entry, "area": 1e12 if ignore else float(area)})
         for box, label, score in zip(detected.boxes.tolist(), detected.labels, detected.scores, strict=True):
             found.append({"image_id": k, "category_id": int(label), "bbox": box, "score": float(score)})

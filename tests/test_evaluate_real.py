@@ -70,6 +70,7 @@ def test_coco_boxes_crowds_and_order_of_categories(tmp_path: Path) -> None:
     assert source.classes == ("Big Dog", "cat")
     assert source.objects(0).boxes.tolist() == [[2, 3, 10, 8], [20, 5, 9, 9]]
     assert source.objects(0).ignore.tolist() == [False, True]
+    assert source.objects(0).crowd.tolist() == [False, True]
     assert source.objects(1).boxes.tolist() == [[30, 20, 10, 10]]
     lines = "\n".join(source.report.lines())
     assert "1 boxes clipped to the image: 1.jpg" in lines

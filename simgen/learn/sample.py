@@ -22,7 +22,8 @@ class Objects:
 
     ``boxes`` enclose the visible part: COCO xywh in pixels, x and y of the left upper corner of the extent, so that
     the box of a single pixel (column, row) is (column, row, 1, 1). ``labels`` index the classes of the source.
-    ``ignore`` marks what is neither learnt nor counted: crowds, difficult ones, those that are hardly visible.
+    ``ignore`` marks what is neither learnt nor counted: crowds, difficult ones, those that are hardly visible;
+    ``crowd`` those of them whose box has any number of objects.
     ``visib`` is the visible share of each, NaN where it is unknown. ``azimuth`` is the angle in radians from which the
     camera sees it, about the object's z axis and from its x axis (see ``shard_source.azimuth``), NaN where unknown;
     ``rotation`` is R_cam_obj, NaN where unknown.
@@ -34,6 +35,7 @@ class Objects:
     visib: NDArray[np.float32]  # (K,)
     azimuth: NDArray[np.float64]  # (K,)
     rotation: NDArray[np.float64]  # (K, 3, 3)
+    crowd: NDArray[np.bool_]  # (K,)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,8 +53,9 @@ def objects(
     visib: Any = None,
     azimuth: Any = None,
     rotation: Any = None,
+    crowd: Any = None,
 ) -> Objects:
-    """``Objects`` from array-likes, what is not given being unknown (``ignore``: nothing)."""
+    """``Objects`` from array-likes, what is not given being unknown (``ignore`` and ``crowd``: nothing)."""
     index = np.asarray(labels, np.int64).reshape(-1)
     k = len(index)
     return Objects(
@@ -62,6 +65,7 @@ def objects(
         np.full(k, np.nan, np.float32) if visib is None else np.asarray(visib, np.float32).reshape(k),
         np.full(k, np.nan) if azimuth is None else np.asarray(azimuth, np.float64).reshape(k),
         np.full((k, 3, 3), np.nan) if rotation is None else np.asarray(rotation, np.float64).reshape(k, 3, 3),
+        np.zeros(k, bool) if crowd is None else np.asarray(crowd, bool).reshape(k),
     )
 
 

@@ -179,10 +179,11 @@ class DetectTally:
                 if by == "visib":
                     # COCOeval ignores by area: put what is outside the limits outside its range.
                     area = 1.0 if limits[0] <= o.visib[n] < limits[1] else 2 * _EVERYTHING
-                # pycocotools overwrites "ignore" by "iscrowd", which would change how overlap is measured.
+                # pycocotools overwrites "ignore" by "iscrowd", which also changes how overlap is measured: only crowds
+                # take any number of detections, by the share of the detection that is in them.
                 area = 2 * _EVERYTHING if o.ignore[n] else area
                 own = {"id": len(truth) + 1, "image_id": k + 1, "category_id": int(o.labels[n]) + 1}
-                truth.append({**own, "bbox": o.boxes[n].tolist(), "area": area, "iscrowd": 0})
+                truth.append({**own, "bbox": o.boxes[n].tolist(), "area": area, "iscrowd": int(o.crowd[n])})
             for box, score, label in zip(detected.boxes, detected.scores, detected.labels, strict=True):
                 own = {"id": len(found) + 1, "image_id": k + 1, "category_id": int(label) + 1}
                 area = 1.0 if by == "visib" else float(box[2] * box[3])

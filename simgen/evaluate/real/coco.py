@@ -95,6 +95,7 @@ def _add(entry: dict[str, Any], names: dict[Any, str], annotations: dict[Any, li
             names[entry["category_id"]],
             tuple(float(v) for v in box) if box else None,  # type: ignore[arg-type]
             ignore=bool(entry.get("iscrowd", 0) or entry.get("ignore", 0)),
+            crowd=bool(entry.get("iscrowd", 0)),
             visib=visib,
             mask=partial(_mask, shape) if shape else None,
         )

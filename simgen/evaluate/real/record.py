@@ -23,6 +23,7 @@ class Labelled:
     name: str
     box: tuple[float, float, float, float] | None = None
     ignore: bool = False
+    crowd: bool = False
     visib: float = float("nan")
     azimuth: float = float("nan")
     rotation: NDArray[np.float64] | None = None

@@ -90,6 +90,7 @@ class RealSource:
             visib,
             [entry.azimuth for entry, _ in kept],
             [np.full((3, 3), np.nan) if entry.rotation is None else entry.rotation for entry, _ in kept],
+            [entry.crowd for entry, _ in kept],
         )
 
     def _from_mask(self, record: Record, height: int, width: int) -> Objects:
