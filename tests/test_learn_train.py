@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learn_data import arrows, squares
+from learn_data import Memory, arrows, squares
 
 torch = pytest.importorskip("torch", reason="PyTorch is an optional part")
 
@@ -20,7 +20,7 @@ from simgen.learn.errors import LearnError  # noqa: E402
 from simgen.learn.items import Items  # noqa: E402
 from simgen.learn.model import load, predict, predict_image  # noqa: E402
 from simgen.learn.predictions import Classified, Detected, Posed, Segmented  # noqa: E402
-from simgen.learn.sample import Joined, Source  # noqa: E402
+from simgen.learn.sample import Joined, Sample, Source  # noqa: E402
 from simgen.learn.train import CHECKPOINT, MODEL, Progress, Score, train  # noqa: E402
 
 
@@ -112,6 +112,18 @@ def test_workers_and_cache_do_not_change_the_batches() -> None:
     assert len(plain) == 4
     for other in (first_batches(0, 1.0), first_batches(0, 1e-5), first_batches(2, 0.0)):
         assert all(torch.equal(x, y) for x, y in zip(plain, other, strict=True))
+
+
+def test_what_is_wrong_in_a_worker_is_told_as_elsewhere(tmp_path: Path) -> None:
+    class Damaged(Memory):
+        def __getitem__(self, index: int) -> Sample:
+            raise LearnError("this image is damaged.")
+
+    whole = squares(8)
+    damaged = Damaged(8, whole.classes, lambda k: whole.samples[k])
+    for workers in (0, 1):
+        with pytest.raises(LearnError, match=r"^this image is damaged\.$"):
+            train(config("classify", steps=2, workers=workers), damaged, squares(4), tmp_path / str(workers))
 
 
 def test_sources_and_classes_are_drawn_by_weight() -> None:

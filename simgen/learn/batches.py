@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from simgen.errors import SimgenError
 from simgen.learn.config import TrainConfig
 from simgen.learn.items import Cached, Items
 from simgen.learn.sample import Joined
@@ -71,6 +73,23 @@ class Collated:
         return {name: torch.from_numpy(np.stack([item[name] for item in chosen])) for name in chosen[0]}
 
 
+class _Sent(Collated):
+    """The same, or the error for which there is none: raised in a worker it would come as the text of a traceback."""
+
+    def __getitem__(self, indices: list[int]) -> Any:
+        try:
+            return super().__getitem__(indices)
+        except SimgenError as error:
+            return error
+
+
+def _received(loader: Iterator[Any]) -> Iterator[dict[str, Tensor]]:
+    for batch in loader:
+        if isinstance(batch, SimgenError):
+            raise batch
+        yield batch
+
+
 def batches(
     items: Items, config: TrainConfig, weight: NDArray[np.float64] | None, first: int, steps: int
 ) -> Iterator[dict[str, Tensor]]:
@@ -80,12 +99,12 @@ def batches(
         # PyTorch draws from its global generator to seed each DataLoader; without workers there is no need for one.
         kept = Collated(Cached(items, config.cache_gb * 1e9))
         return (kept[indices] for indices in plan)
-    loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        Collated(items),  # type: ignore[arg-type]
+    loader: DataLoader[Any] = DataLoader(
+        _Sent(items),  # type: ignore[arg-type]
         sampler=plan,
         batch_size=None,
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),
     )
-    return iter(loader)
+    return _received(iter(loader))

@@ -276,7 +276,10 @@ def _judge(
         },
         folder / CHECKPOINT,
     )
-    (folder / HISTORY).write_text("".join(json.dumps(entry) + "\n" for entry in state.history))
+    try:
+        (folder / HISTORY).write_text("".join(json.dumps(entry) + "\n" for entry in state.history))
+    except OSError as error:
+        raise LearnError(f"{folder / HISTORY} cannot be written ({error.strerror}).") from None
 
 
 def _tell(
