@@ -112,6 +112,16 @@ class TestStatistics:
         assert told_apart(a, b) == pytest.approx(0.841, abs=0.04)
         assert told_apart(a, a + 100) == 1
 
+    def test_a_classifier_does_not_get_by_with_knowing_the_tracks(self) -> None:
+        def tracks() -> np.ndarray:
+            return np.repeat(RNG.normal(size=(24, 32)), 12, axis=0) + RNG.normal(size=(24 * 12, 32)) * 0.2
+
+        a, b, track = tracks(), tracks(), np.repeat(np.arange(24), 12)
+        assert told_apart(a, b) > 0.8
+        assert told_apart(a, b, groups=(track, track)) == pytest.approx(0.5, abs=0.2)
+        assert told_apart(a, b + 100, groups=(track, track)) == 1
+        assert np.isnan(told_apart(a, b, groups=(track, track // 6)))
+
     def test_principal_directions_keep_distances_and_scale_by_the_real_set(self) -> None:
         a, b = RNG.normal(size=(50, 5)), RNG.normal(size=(40, 5)) * 7
         x, y = principal(a, b, 5)

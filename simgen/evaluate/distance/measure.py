@@ -137,7 +137,7 @@ def _values(a: Description, b: Description, seed: int) -> Iterator[tuple[str, fl
         most = max(2, min(DIRECTIONS, min(len(a), len(b)) // 4))
         x, y = principal(a.features[of], b.features[of], most)
         found = {"KID": kernel_distance(x, y), "Frechet": frechet_distance(x, y), **overlap(x, y)}
-        found["told apart"] = told_apart(x, y, seed)
+        found["told apart"] = told_apart(x, y, seed, (a.group, b.group))
         for name, value in found.items():
             yield f"feature/{of}/{name}", value
 

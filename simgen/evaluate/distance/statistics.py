@@ -94,28 +94,39 @@ def overlap(synthetic: Vectors, real: Vectors, neighbours: int = NEIGHBOURS) -> 
     }
 
 
-def told_apart(a: Vectors, b: Vectors, seed: int = 0) -> float:
+def told_apart(
+    a: Vectors, b: Vectors, seed: int = 0, groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+) -> float:
     """How often a classifier says of an unseen feature vector which set it is from: 0.5 chance, 1 always.
 
     A two-sample test by classifier (Lopez-Paz & Oquab 2017): linear discriminant analysis with the covariance shrunk
     (Ledoit & Wolf's target, a tenth), five-fold, on as many of each set as the smaller one has. NaN below ten each.
+    ``groups`` (n,) and (m,) number what is akin (frames of a scene, of a track): it comes into one fold together, for
+    otherwise the classifier would know the tracks rather than the sets. NaN below five groups each.
     """
     count = min(len(a), len(b))
     if count < 2 * _FOLDS:
         return float("nan")
     rng = stream(seed, 0, "evaluate/told_apart")
-    sets = [x[rng.permutation(len(x))[:count]] for x in (a, b)]
+    chosen = [rng.permutation(len(x))[:count] for x in (a, b)]
+    sets = [x[rows] for x, rows in zip((a, b), chosen, strict=True)]
+    folds = [np.arange(count) % _FOLDS] * 2
+    if groups is not None:
+        akin = [np.unique(group[rows], return_inverse=True)[1] for group, rows in zip(groups, chosen, strict=True)]
+        if min(int(group.max()) for group in akin) + 1 < _FOLDS:
+            return float("nan")
+        folds = [(rng.permutation(int(group.max()) + 1) % _FOLDS)[group] for group in akin]
     right = 0
     for fold in range(_FOLDS):
-        test = np.arange(count) % _FOLDS == fold
-        means = [x[~test].mean(0) for x in sets]
-        centred = np.concatenate([x[~test] - mean for x, mean in zip(sets, means, strict=True)])
+        tests = [each == fold for each in folds]
+        means = [x[~test].mean(0) for x, test in zip(sets, tests, strict=True)]
+        centred = np.concatenate([x[~test] - mean for x, mean, test in zip(sets, means, tests, strict=True)])
         covariance = centred.T @ centred / len(centred)
         covariance = 0.9 * covariance + 0.1 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
         direction = np.linalg.solve(covariance + 1e-12 * np.eye(len(covariance)), means[1] - means[0])
         middle = (means[0] + means[1]) / 2
-        right += int(((sets[0][test] - middle) @ direction < 0).sum())
-        right += int(((sets[1][test] - middle) @ direction > 0).sum())
+        right += int(((sets[0][tests[0]] - middle) @ direction < 0).sum())
+        right += int(((sets[1][tests[1]] - middle) @ direction > 0).sum())
     return right / (2 * count)
 
 
