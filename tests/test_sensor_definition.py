@@ -15,7 +15,7 @@ from simgen.generate.pipeline import draw_scene, replay_scene, scene_frames
 from simgen.generate.scenes import SceneSource
 from simgen.randomize.sample import sample
 from simgen.render.snapshot import resolve, snapshot
-from simgen.scene.record import SensorRecord
+from simgen.scene.record import CameraRecord, Pose, SensorRecord
 from simgen.sensors.camera import at_resolution
 from simgen.sensors.color import sense
 
@@ -165,3 +165,10 @@ def test_a_picture_of_higher_native_resolution_is_averaged_down(source: SceneSou
     pooled = linear.reshape(48, 2, 64, 2, 3).mean((1, 3), dtype=np.float32)
     expected = sense(pooled, frame.sensor)
     assert np.abs(expected.astype(int) - result.frames[0].images["rgb"]).max() <= 1
+
+
+def test_an_image_of_few_rows_keeps_one_when_it_is_made_small() -> None:
+    camera = CameraRecord("main", 1500, 3, 1700.0, 1700.0, 749.5, 1.0, Pose())
+    small = at_resolution(camera, 1 / 50)
+    assert (small.width, small.height) == (30, 1)
+    assert small.fy > 0

@@ -157,7 +157,7 @@ def _looks(config: RenderConfig, before: CameraRecord) -> list[FrameRecord]:
     view = 0
     for name, part in config.scene.cameras.items():
         own = take(config, config.seed, 0, view)
-        small = at_resolution(own, before.width / own.width)
+        small = at_resolution(own, before.width / max(own.width, own.height))
         where = replace(small, pose=before.pose, body=None, link=None, travel=None, mount=None, near=0.01, far=100.0)
         taking = draw.at(0, 0)
         look = draw_sensor(f"{name}.0", name, config.scene.sensor, taking, draw)

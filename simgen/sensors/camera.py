@@ -71,8 +71,8 @@ def exposure_of(frame: FrameRecord) -> Exposure:
 
 
 def at_resolution(camera: CameraRecord, scale: float) -> CameraRecord:
-    """The camera with ``scale`` times the pixels each way, rounded to whole ones, for the same view."""
-    width, height = round(camera.width * scale), round(camera.height * scale)
+    """The camera with ``scale`` times the pixels each way, rounded to whole ones, at least one, for the same view."""
+    width, height = max(round(camera.width * scale), 1), max(round(camera.height * scale), 1)
     sx, sy = width / camera.width, height / camera.height
     return replace(
         camera,
