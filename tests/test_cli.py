@@ -46,6 +46,19 @@ def test_verify_tells_how_far_it_is(
     assert capsys.readouterr().err == ""
 
 
+def test_images_of_extreme_shapes_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files and films limit the height of pictures, which grows where a narrow image is shown larger."""
+    for width, height in ((3, 1500), (1500, 3), (1, 1)):
+        out = tmp_path / f"{width}x{height}"
+        size = [f"image.width={width}", f"image.height={height}"]
+        assert main(["render", "scene=shapes", "frames=1", "workers=1", *size, f"out={out}"]) == 0
+        for name, end in (("preview", "png"), ("report", "html"), ("play", "gif"), ("play", "mp4")):
+            file = tmp_path / f"{width}.{end}"
+            assert main([name, str(out), "--out", str(file)]) == 0
+            assert 0 < file.stat().st_size < 2_000_000
+    assert "ERROR" not in capsys.readouterr().err
+
+
 def test_info_counts_what_is_there(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(dataset), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

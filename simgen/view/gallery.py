@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simgen.shards.reader import Dataset
 from simgen.view import page
-from simgen.view.preview import PANELS, panel
+from simgen.view.preview import PANELS, fitting, panel
 from simgen.view.survey import Survey
 from simgen.view.variables import Variable
 
@@ -53,7 +53,7 @@ class Gallery:
         figures = []
         for name in names:
             try:
-                picture = panel(frame, name, self.names, 420)
+                picture = panel(frame, name, self.names, fitting(420, frame))
             except ValueError:  # labels that cannot be read, which the checks tell
                 continue
             figures.append(self._figure(picture, 420, _CAPTIONS.get(name, name), f"{name} of frame {frame.index}"))
@@ -96,7 +96,7 @@ class Gallery:
         if "rgb" not in frame.images:
             name = next(name for name in PANELS if name in frame.images)
             return self._figure(panel(frame, name, self.names), 480, caption, f"frame {frame.index}")
-        picture = panel(frame, "boxes", self.names, 480)
+        picture = panel(frame, "boxes", self.names, fitting(480, frame))
         return self._figure(picture, 480, caption, f"frame {frame.index} with boxes")
 
     def _figure(self, picture: NDArray[Any], width: int, caption: str, alt: str, quality: int = 80) -> str:

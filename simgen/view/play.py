@@ -16,7 +16,7 @@ from simgen.labels.frame import Frame
 from simgen.shards.reader import Dataset
 from simgen.view.letters import font
 from simgen.view.plots import INK, PAPER, Picture, Plot, draw
-from simgen.view.preview import contact_sheet, panel
+from simgen.view.preview import contact_sheet, fitting, panel
 from simgen.view.signals import Signal, signals
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
@@ -182,6 +182,7 @@ def _with_plots(pictures: Picture, plots: Sequence[Plot], now: float, down: int)
 def _column(frame: Frame, panels: Sequence[str], names: dict[int, str], cell: int) -> Picture:
     """The panels of a frame, one below the other."""
     parts = []
+    cell = fitting(cell, frame)
     for name in panels:
         picture = panel(frame, name, names, cell)
         height = max(1, round(picture.shape[0] * cell / picture.shape[1]))

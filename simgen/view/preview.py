@@ -28,6 +28,9 @@ PANELS = (
 _ON_COLOR = ("boxes", "full", "axes", "boxes3d", "keypoints")
 _PASSES = tuple(name for name in PANELS if name not in ("rgb", *_ON_COLOR))
 
+_TALLEST = 4096
+"""Pixels of a panel."""
+
 _GAP = 6
 _PAPER = (250, 250, 250)
 _INK = (60, 60, 60)
@@ -44,6 +47,7 @@ def contact_sheet(
     chosen = list(panels) if panels is not None else default_panels(frames[0])
     for name in chosen:
         _check(name, frames[0])
+    cell = fitting(cell, frames[0])
     rows = []
     for frame in frames:
         pictures = [_resize(panel(frame, name, categories, cell), cell) for name in chosen]
@@ -52,6 +56,12 @@ def contact_sheet(
         )
     heading = _heading(chosen, rows[0].shape[1], cell)
     return np.concatenate([heading, *rows])
+
+
+def fitting(width: int, frame: Frame) -> int:
+    """``width`` in pixels, or less for an image that would become taller at it than kinds of files and films allow."""
+    h, w = next(iter(frame.images.values())).shape[:2]
+    return max(1, min(width, _TALLEST * w // h))
 
 
 def default_panels(frame: Frame) -> list[str]:

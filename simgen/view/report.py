@@ -178,13 +178,14 @@ def _objects(found: Survey) -> str:
     share, distance = objects.visib_fract[objects.px_full > 0], objects.distance[seen]
     tenths = np.linspace(0, 1, 11)
     degree, minus = "\N{DEGREE SIGN}", "\N{MINUS SIGN}"
-    places = centre_counts(found, 24, max(4, round(24 * height / width)))
+    aspect = max(width / height, 0.5)  # of the chart, which does not follow images of any height
+    places = centre_counts(found, 24, max(4, round(24 / aspect)))
     centres = charts.heat(
         places,
         (0, width),
         (0, height),
         ("x, px", "y, px"),
-        aspect=width / height,
+        aspect=aspect,
         title="Where in the image objects are",
     )
     visibility = charts.bars(tenths, np.histogram(share, tenths)[0], "visible share of the whole silhouette")
