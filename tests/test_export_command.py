@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +55,19 @@ def test_options_arrive(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert '1: "brick"' in (tmp_path / "o/data.yaml").read_text()
     with pytest.raises(DatasetError, match="coco"):
         call(commands.export, dataset, "--out", tmp_path / "p", "--format", "cocoa")
+
+
+def test_the_lines_of_the_readme(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold for any dataset, also for one without named keypoints; only so few scenes are split otherwise."""
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = re.findall(r"^simgen export data (.*)$", text, re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        options = shlex.split(line.replace("train:0.9,val:0.1", "train:0.5,val:0.5"), comments=True)
+        assert call(commands.export, dataset, *options, "--workers", 1) == 0
+    assert (tmp_path / "yolo/data.yaml").exists()
+    assert (tmp_path / "coco/annotations").is_dir()
 
 
 def test_the_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
