@@ -164,6 +164,17 @@ def test_the_sweep_of_the_readme_leaves_the_folders_that_it_reads():
     assert written == [f"sweep/{strength}" for strength in strengths.split()]
 
 
+def test_a_scene_file_named_without_its_ending(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    write(tmp_path, "mine", {"defaults": ["shapes", "_self_"]})
+    write(tmp_path / "sub", "other", {"defaults": ["mine", "_self_"]})
+    assert refused(scene="mine") == "there is no scene 'mine'; to take the file, write scene=mine.yaml."
+    assert "write scene=sub/other.yaml." in refused(scene="sub/other")
+    assert refused(scene="sub/none").startswith("there is no scene 'sub/none'; there are bin_picking, ")
+    assert "there is no scene 'mine'; scene files start from shipped scenes" in refused(scene="sub/other.yaml")
+
+
 def test_scene_files_that_cannot_be_read(tmp_path):
     assert "there is no scene definition" in refused(scene=tmp_path / "no.yaml")
     assert "not valid YAML" in refused(scene=write(tmp_path, "broken", "a: [1,"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
+from pathlib import Path
 
 from hydra.errors import OverrideParseException
 
@@ -94,9 +95,19 @@ def _unknown_option(text: str) -> ConfigError | None:
     if not match:
         return None
     group, name = match.group(1) or "configuration", match.group(2)
+    if group.startswith("scene/"):  # a path
+        group, name = "scene", f"{group.removeprefix('scene/')}/{name}"
     known = re.findall(r"^\t([^\t=\n]+)$", text, re.MULTILINE)
     shown = [option for option in known if "@" not in option]
     what = f"there is no {group} {name!r}{near_match(name, shown)}"
+    if group == "scene" and Path(f"{name}.yaml").is_file():
+        # Without a list of names, it is missing where a scene file starts from.
+        advice = (
+            f"to take the file, write scene={name}.yaml"
+            if shown
+            else ("scene files start from shipped scenes, or from those in a folder DIR/scene with --config-dir DIR")
+        )
+        return ConfigError(f"{what}; {advice}.")
     more = f"there are {', '.join(shown)}" if shown else "see `simgen list scenes`"
     return ConfigError(f"{what}; {more}.")
 
