@@ -31,7 +31,7 @@ from simgen.view import charts
 from simgen.view.checks import check_draws, check_files, check_images, check_tables, poisson_tail, thin_bins
 from simgen.view.licences import licences
 from simgen.view.recipe import command
-from simgen.view.report import report, write
+from simgen.view.report import _frames, report, write
 from simgen.view.survey import Frames, choose_scenes, survey
 from simgen.view.variables import Variable, coverage, histogram, variables, word_counts
 
@@ -182,6 +182,13 @@ def test_blank_and_repeated_pictures_are_told(tmp_path: Path, monkeypatch: pytes
     assert told["Pictures"].state == "problem"
     assert told["Pictures"].what.startswith("8 of 8 are blank")
     assert told["Repetition"].what.startswith("7 of 8")
+
+
+def test_boxes_are_not_promised_where_there_is_no_colour_to_draw_them_on(dataset: Path) -> None:
+    found = survey(dataset)
+    assert "with the boxes of what is visible" in _frames(found, "")
+    found.manifest.passes.remove("rgb")
+    assert "Spread evenly over the dataset.<" in _frames(found, "")
 
 
 def test_large_datasets_are_sampled_by_whole_scenes(dataset: Path) -> None:

@@ -142,7 +142,8 @@ def _header(title: str, found: Survey) -> str:
 
 
 def _frames(found: Survey, figures: str) -> str:
-    lead = "Spread evenly over the dataset, with the boxes of what is visible. Colours tell objects apart."
+    boxes = ", with the boxes of what is visible. Colours tell objects apart" if "rgb" in found.manifest.passes else ""
+    lead = f"Spread evenly over the dataset{boxes}."
     return f'<p class="about">{lead}</p>{figures}'
 
 
