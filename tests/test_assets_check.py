@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -25,6 +26,7 @@ from simgen.cli.main import main
 from simgen.errors import AssetError, DatasetError
 from simgen.generate.job import render
 from simgen.generate.replay import replay
+from simgen.generate.scenes import SceneSource
 from simgen.randomize.used import used
 
 MESHES = ("obj", "stl", "ply", "glb", "gltf")
@@ -169,6 +171,25 @@ def test_only_what_the_scene_may_show_is_looked_at(pool: Path, tmp_path: Path) -
     assert kinds(0.5, 1) == {"asset", "texture"}
     assert kinds(0.5, 0.5, "randomize.textures.enabled=false", "randomize.lighting.strength=0") == {"asset"}
     assert kinds(0.5, 0.5, "scene.objects.balls.count=0") == {"texture", "environment"}
+
+
+def test_keypoints_of_no_asset_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "scene.yaml"
+    file.write_text(
+        "objects: {a: {assets: [primitive/box], size: 0.1, place: {kind: floating, region: [1, 1, 1]}}}\n"
+        "distractors: {b: {assets: [primitive/cone], size: 0.1, place: {kind: floating, region: [1, 1, 1]}}}\n"
+        "cameras: {main: {}}\n"
+        "keypoints:\n"
+        "  boxes: {assets: ['*/box'], points: {top: [0, 0, 1]}}\n"
+        "  cones: {assets: ['*/cone'], points: {top: [0, 0, 1]}}\n"
+        "  boxen: {assets: ['*/boxx'], points: {top: [0, 0, 1]}}\n"
+    )
+    source = SceneSource(config.load(file))
+    with caplog.at_level(logging.WARNING, logger="simgen"):
+        source.check()
+    source.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert ["scene.keypoints.cones" in told[0], "scene.keypoints.boxen" in told[1], len(told)] == [True, True, 2]
 
 
 def test_all_broken_assets_are_listed_before_anything_is_made(

@@ -27,7 +27,7 @@ from simgen.randomize.draw import Draw
 from simgen.randomize.names import check_designs
 from simgen.randomize.sample import take
 from simgen.randomize.sensor import sensor as draw_sensor
-from simgen.randomize.used import used
+from simgen.randomize.used import idle_keypoints, used
 from simgen.render import create, raster
 from simgen.scene.record import (
     BodyRecord,
@@ -89,12 +89,18 @@ class SceneSource:
         return explain(simulation, record)
 
     def check(self) -> None:
-        """Raise AssetError for broken files of what scenes may show, ConfigError for designs of draws that none has."""
+        """Raise AssetError for broken files of what scenes may show, ConfigError for designs of draws that none has.
+
+        Templates of keypoints that fit nothing are told.
+        """
         wrong = broken(self.library, used(self.config, self.library))
         if wrong:
             count = f"{len(wrong)} assets that this scene may show are broken: " if len(wrong) > 1 else ""
             raise AssetError(count + several(wrong))
         check_designs(self.config, self.library)
+        for name in idle_keypoints(self.config, self.library):
+            patterns = ", ".join(self.config.scene.keypoints[name].assets)
+            _log.warning("scene.keypoints.%s gives no labels: no labelled asset of the scene is %s", name, patterns)
 
     def contents(self) -> dict[str, str]:
         """Folder at the top of an asset path -> digest of what those of its files hold that scenes may show."""

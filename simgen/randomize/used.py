@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from simgen.config.schema import RenderConfig
@@ -34,6 +35,20 @@ def used(config: RenderConfig, library: Library) -> list[tuple[Kind, str]]:
         found |= {("texture", name) for name in _images(texture, strengths[factor], library)}
     found |= {("environment", name) for name in _maps(scene.environment, strengths["lighting"], library)}
     return sorted(found)
+
+
+def idle_keypoints(config: RenderConfig, library: Library) -> list[str]:
+    """Names of the templates of keypoints that fit no asset of a labelled group."""
+    scene = config.scene
+    if not scene.keypoints:
+        return []
+    groups = {name: group for name, group in {**scene.objects, **scene.distractors}.items() if group.label}
+    assets = {asset for name, group in groups.items() for asset in pool(name, group, library)}
+    return [
+        name
+        for name, template in scene.keypoints.items()
+        if not any(fnmatchcase(asset, pattern) for asset in assets for pattern in template.assets)
+    ]
 
 
 def _images(texture: TextureDefinition, strength: float, library: Library) -> list[str]:
