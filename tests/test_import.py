@@ -14,6 +14,7 @@ from analytic_scenes import CATEGORIES, VIEWS, scenes, write_dataset
 
 from simgen.errors import DatasetError
 from simgen.export import export
+from simgen.generate.replay import replay
 from simgen.importers import import_bop, import_coco
 from simgen.importers.polygon import fill
 from simgen.labels.rle import decode
@@ -258,9 +259,10 @@ def test_errors_are_sentences(bop: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DatasetError, match="cannot be read as JSON"):
         import_coco(tmp_path, tmp_path / "bad.json", tmp_path / "d")
-    (tmp_path / "other.json").write_text("[1]")
-    with pytest.raises(DatasetError, match="not a COCO instance file"):
-        import_coco(tmp_path, tmp_path / "other.json", tmp_path / "d")
+    for other in ("[1]", '{"categories": [], "annotations": [1], "images": []}', '{"categories": [3]}'):
+        (tmp_path / "other.json").write_text(other)
+        with pytest.raises(DatasetError, match="not a COCO instance file: its parts are not what they should be"):
+            import_coco(tmp_path, tmp_path / "other.json", tmp_path / "d")
     categories = [{"id": 1, "name": "cat"}]
     file = write_coco(tmp_path / "a", [image(1)], [annotation(1, 1, 4, [square(1, 1, 2, 2)])], categories)
     with pytest.raises(DatasetError, match=r"annotation 1 of .* has the category 4"):
@@ -284,6 +286,12 @@ def test_errors_are_sentences(bop: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "cut/train/000003/mask_visib")
     with pytest.raises(DatasetError, match="000003 has no mask_visib"):
         import_bop(tmp_path / "cut", "train", tmp_path / "d5")
+
+
+def test_what_was_imported_cannot_be_replayed(bop: Path, tmp_path: Path) -> None:
+    import_bop(bop, "train", tmp_path / "d")
+    with pytest.raises(DatasetError, match=r"d was imported: .* nothing to replay"):
+        replay(tmp_path / "d", 0)
 
 
 def test_another_import_is_not_mixed_in(bop: Path, tmp_path: Path) -> None:

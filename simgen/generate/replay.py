@@ -52,6 +52,8 @@ def replay(
     with Dataset(path) as data:
         if not 0 <= frame < len(data):
             raise DatasetError(f"{path} has frames 0 to {len(data) - 1}, there is no frame {frame}")
+        if "import" in data.manifest.config:
+            raise DatasetError(f"{path} was imported: its images were not computed, so there is nothing to replay")
         stored = data[frame]
         record = data.record(stored.scene)
         traces = data.scene_traces(stored.scene)

@@ -58,8 +58,10 @@ def import_coco(
         by_size: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
         for image in sorted(content["images"], key=lambda image: image["id"]):
             by_size[image["width"], image["height"]].append(image)
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise DatasetError(f"{file} is not a COCO instance file: it lacks {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise DatasetError(f"{file} is not a COCO instance file: its parts are not what they should be") from error
     known = {category.id for category in categories}
     for annotation in (a for some in of_image.values() for a in some):
         if annotation.get("category_id", -1) + shift not in known:
