@@ -9,7 +9,7 @@ import pytest
 from PIL import ImageFont
 
 from simgen.errors import DatasetError
-from simgen.labels.frame import Frame, ObjectTable
+from simgen.labels.frame import Frame, KeypointTable, ObjectTable
 from simgen.labels.rle import encode
 from simgen.view.preview import colored_depth, colored_flow, contact_sheet, palette, panel
 
@@ -59,6 +59,19 @@ def test_boxes_are_drawn_around_the_object(frame: Frame) -> None:
     assert changed[29, 20:40].all()  # the lower edge; the label covers the upper one
     assert not changed[15:25, 25:35].any()
     assert not changed[32:].any()
+
+
+def test_keypoints_are_shown_where_some_frames_have_none(frame: Frame) -> None:
+    """Scenes differ in their objects, and not all of these have keypoints."""
+    point = np.array([[10.0, 20.0]])
+    table = KeypointTable(np.array([0]), ("tip",), point, np.ones((1, 3)), np.array([3], np.uint8))
+    for shown in ([frame, replace(frame, keypoints=table)], [replace(frame, keypoints=table), frame]):
+        sheet = contact_sheet(shown, {2: "box"}, ["keypoints"], 64)
+        rows = [sheet[26:74], sheet[94:142]]
+        drawn = [bool(np.any(row[:, 6:70] != 100)) for row in rows]
+        assert drawn == [one.keypoints is not None for one in shown]
+    with pytest.raises(DatasetError, match="have no keypoints"):
+        contact_sheet([frame, frame], {2: "box"}, ["keypoints"], 64)
 
 
 def test_names_in_other_languages_are_written(frame: Frame) -> None:

@@ -47,7 +47,8 @@ def draw_boxes_3d(image: Picture, frame: Frame, colors: NDArray[np.uint8], scale
 def draw_keypoints(image: Picture, frame: Frame, colors: NDArray[np.uint8], scale: float) -> None:
     """Keypoints in sight as discs, hidden ones as rings, in the colour of their object (``colors`` by instance id)."""
     table = frame.keypoints
-    assert table is not None
+    if table is None:  # no object of this scene has any
+        return
     radius = max(2, round(image.shape[1] / 120))
     for row, xy, visibility in zip(table.object.tolist(), table.xy, table.visibility.tolist(), strict=True):
         place = _subpixel((xy + 0.5) * scale - 0.5)

@@ -46,7 +46,7 @@ def contact_sheet(
     """
     chosen = list(panels) if panels is not None else default_panels(frames[0])
     for name in chosen:
-        _check(name, frames[0])
+        _check(name, frames)
     cell = fitting(cell, frames[0])
     rows = []
     for frame in frames:
@@ -125,15 +125,16 @@ def colored_flow(flow: NDArray[np.float32]) -> Picture:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
 
 
-def _check(name: str, frame: Frame) -> None:
+def _check(name: str, frames: Sequence[Frame]) -> None:
+    frame = frames[0]
     if name not in PANELS:
         raise DatasetError(f"There is no panel {name!r}{near_match(name, PANELS)}; use some of {', '.join(PANELS)}.")
     needs = "rgb" if name in _ON_COLOR else name
     if needs not in frame.images:
         there = ", ".join(frame.images)
         raise DatasetError(f"The dataset has no pass {needs!r}, which panel {name!r} shows; it has {there}.")
-    if name == "keypoints" and frame.keypoints is None:
-        raise DatasetError("The dataset has no keypoints: none of its assets has any. Choose other panels.")
+    if name == "keypoints" and all(shown.keypoints is None for shown in frames):
+        raise DatasetError("The frames shown have no keypoints: none of their objects has any. Choose other panels.")
     if name == "boxes3d" and frame.objects.center is None:
         raise DatasetError("The dataset does not say where the objects' boxes are; choose other panels than boxes3d.")
 
