@@ -546,7 +546,7 @@ def test_the_comparison_of_these_tests_can_fail(tmp_path: Path, undisturbed: Pat
 class Unready(FakeSource):
     """Stops when all is set, before the first frame."""
 
-    def warm_up(self) -> None:
+    def warm_up(self, tell: Callable[[str], None], helping: bool = False) -> None:
         raise AssetError("not now")
 
 

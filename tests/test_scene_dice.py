@@ -99,7 +99,7 @@ def upper_square(frame, edge: float) -> np.ndarray | None:
     axes = sorted((sign * T[:3, k] for k in range(3) for sign in (-1, 1)), key=lambda axis: axis[2])
     up, u, v = axes[5], axes[4], np.cross(axes[5], axes[4])
     signs = ((1, 1), (1, -1), (-1, -1), (-1, 1))
-    corners = np.stack([T[:3, 3] + edge / 2 * (up + 0.75 * (a * u + b * v)) for a, b in signs])
+    corners = np.stack([T[:3, 3] + edge / 2 * (up + 0.66 * (a * u + b * v)) for a, b in signs])
     camera = np.linalg.inv(frame.T_world_cam)
     points = (corners @ camera[:3, :3].T + camera[:3, 3]) @ frame.K.T
     polygon = points[:, :2] / points[:, 2:]

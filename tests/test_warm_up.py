@@ -31,11 +31,12 @@ def kernels():
         for key, value in vars(module).items() if isinstance(value, dispatchers.Dispatcher)
     }
 
+tabletop = SceneSource(load("tabletop", ["image.width=64", "image.height=48"]))
 source.warm_up()
+tabletop.warm_up()
 before = kernels()
 record, simulation = source.scene(0)
 assert len(list(source.frames(record, simulation, range(len(record.frames))))) == 2
-tabletop = SceneSource(load("tabletop", ["image.width=64", "image.height=48"]))
 for k in range(2):
     list(tabletop.frames(*tabletop.scene(k), range(2)))
 after = kernels()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -46,6 +47,8 @@ from simgen.scene.state import BodyState, SceneState, Simulation
 from simgen.sensors.camera import at_resolution
 from simgen.sensors.remap import RemapCache
 from simgen.shards.storing import to_stored
+
+_log = logging.getLogger("simgen")
 
 
 class SceneSource:

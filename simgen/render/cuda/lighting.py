@@ -236,8 +236,10 @@ def add_environment(light: Any, start: int, reflections: Any, f: Any) -> None:
     # What several bounces among the microfacets give back (Fdez-Aguera 2019, simplified).
     more = _1 / (factor + bias) - _1
     # Occlusion of the reflection from that of the diffuse light (Lagarde and de Rousiers 2014).
-    reflected = saturate(f[NV] + opening) * opening
-    reflected = opening + (reflected - opening) * (_1 - f[ROUGH]) if opening < _1 else _1
+    # What hides the sky shines back.
+    part = interreflected(opening, _HALF)
+    reflected = saturate(f[NV] + part) * part
+    reflected = part + (reflected - part) * (_1 - f[ROUGH]) if opening < _1 else _1
     fr, fg, fb = f[F0R], f[F0G], f[F0B]
     er = (fr * factor + bias) * (_1 + fr * more)
     eg = (fg * factor + bias) * (_1 + fg * more)

@@ -137,8 +137,10 @@ def add_environment(
         # What several bounces among the microfacets give back (Fdez-Aguera 2019, simplified).
         more = _1 / (factor + bias) - _1
         # Occlusion of the reflection from that of the diffuse light (Lagarde and de Rousiers 2014).
-        reflected = saturate(b[ix(NV + i)] + opening) * opening
-        reflected = opening + (reflected - opening) * (_1 - b[ix(ROUGH + i)]) if opening < _1 else _1
+        # What hides the sky shines back.
+        part = interreflected(opening, _HALF)
+        reflected = saturate(b[ix(NV + i)] + part) * part
+        reflected = part + (reflected - part) * (_1 - b[ix(ROUGH + i)]) if opening < _1 else _1
         fr, fg, fb = b[ix(F0R + i)], b[ix(F0G + i)], b[ix(F0B + i)]
         er = (fr * factor + bias) * (_1 + fr * more)
         eg = (fg * factor + bias) * (_1 + fg * more)

@@ -110,5 +110,5 @@ def _occlude(tables: Tables, seen: Fragments, width: int, height: int, scratch: 
 
 
 def occlusion_radius(tables: Tables) -> float:
-    """How far ambient occlusion reaches, in metres: three times the median extent of the labelled objects."""
-    return 0.5 if tables.extent is None else float(min(max(tables.extent * 3.0, 0.03), 5.0))
+    """How far ambient occlusion reaches, in metres: twice the median extent of the labelled objects."""
+    return 0.5 if tables.extent is None else float(min(max(tables.extent * 2.0, 0.02), 4.0))
