@@ -18,7 +18,7 @@ from simgen.render.raster.jit import fast, ix
 from simgen.render.raster.layout import CX, CY, FX, FY
 from simgen.render.raster.mathematics import arc_cosine
 
-STEPS = 5
+STEPS = 6
 """Points looked at on each side of a slice."""
 SLICE = 2 + STEPS
 """Numbers of a slice, see ``slices``."""
@@ -132,8 +132,11 @@ def occlude(
                 b[ix(_BEHIND + i)] = sine
             for step in range(STEPS):
                 least = np.float32(1 + step)
+                at = SLICE * 4 * (row & 3) + 2 + step
+                p, q, r, t = turns[at], turns[at + SLICE], turns[at + 2 * SLICE], turns[at + 3 * SLICE]
                 for i in range(n):
-                    place = turns[SLICE * ((row & 3) * 4 + ((first + i) & 3)) + 2 + step]
+                    column = (first + i) & 3  # chosen, since looking them up takes longer
+                    place = (p if column == 0 else q) if column < 2 else (r if column == 2 else t)
                     far = max(place * b[ix(_REACH + i)], least)
                     x, c, s = np.float32(first + i) + _HALF, b[ix(_C + i)] * far, b[ix(_S + i)] * far
                     b[ix(_UA + i)] = min(max(x + c, _0), right)
