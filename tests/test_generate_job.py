@@ -557,7 +557,7 @@ def test_passes_that_will_be_empty_are_told(tmp_path: Path, caplog: pytest.LogCa
         caplog.clear()
         passes = ["rgb", "depth_sensor", "flow_forward"]
         wanted = config(tmp_path / "d", passes=passes, scene={"name": "fake", **scene})
-        with pytest.raises(AssetError, match="not now"), caplog.at_level(logging.WARNING, logger="simgen"):
+        with pytest.raises(SimgenError, match="not now"), caplog.at_level(logging.WARNING, logger="simgen"):
             render(wanted, open_source=Unready)
         return [record.getMessage() for record in caplog.records]
 
