@@ -82,6 +82,14 @@ CHANNELS = 24
 
 
 @fast
+def _of_column(column: Any, turns: Any, at: Any) -> Any:
+    """A number of the slice of this column, of those from ``at`` on. Chosen, since to look it up takes longer."""
+    p, q, r, t = turns[at], turns[at + SLICE], turns[at + 2 * SLICE], turns[at + 3 * SLICE]
+    k = column & 3
+    return (p if k == 0 else q) if k < 2 else (r if k == 2 else t)
+
+
+@fast
 def occlude(
     width: int, height: int, camera: Any, radius: Any, turns: Any, depth: Any, normal: Any, b: Any, a: Any, out: Any
 ) -> None:
@@ -104,10 +112,10 @@ def occlude(
                 b[ix(_NX + i)] = normal[ix(start + i)]
                 b[ix(_NY + i)] = normal[ix(total + start + i)]
                 b[ix(_NZ + i)] = normal[ix(2 * total + start + i)]
+            at = SLICE * 4 * (row & 3)
             for i in range(n):
-                turn = SLICE * ((row & 3) * 4 + ((first + i) & 3))
-                b[ix(_C + i)] = turns[turn]
-                b[ix(_S + i)] = turns[turn + 1]
+                b[ix(_C + i)] = _of_column(first + i, turns, at)
+                b[ix(_S + i)] = _of_column(first + i, turns, at + 1)
             for i in range(n):
                 z = b[ix(_Z + i)]
                 px, py = (np.float32(first + i) - cx) * inverse_fx * z, (y - cy) * inverse_fy * z
@@ -132,11 +140,8 @@ def occlude(
                 b[ix(_BEHIND + i)] = sine
             for step in range(STEPS):
                 least = np.float32(1 + step)
-                at = SLICE * 4 * (row & 3) + 2 + step
-                p, q, r, t = turns[at], turns[at + SLICE], turns[at + 2 * SLICE], turns[at + 3 * SLICE]
                 for i in range(n):
-                    column = (first + i) & 3  # chosen, since looking them up takes longer
-                    place = (p if column == 0 else q) if column < 2 else (r if column == 2 else t)
+                    place = _of_column(first + i, turns, at + 2 + step)
                     far = max(place * b[ix(_REACH + i)], least)
                     x, c, s = np.float32(first + i) + _HALF, b[ix(_C + i)] * far, b[ix(_S + i)] * far
                     b[ix(_UA + i)] = min(max(x + c, _0), right)
