@@ -135,7 +135,7 @@ def occlude(
                 b[ix(_LENGTH + i)] = length
                 b[ix(_SIN + i)] = sine
                 b[ix(_COS + i)] = cosine
-                # Cosines of the angles between V and the horizons: at first those of the tangent plane.
+                # Cosines of the angles between v and the horizons: at first those of the tangent plane.
                 b[ix(_AHEAD + i)] = -sine
                 b[ix(_BEHIND + i)] = sine
             for step in range(STEPS):
@@ -165,17 +165,17 @@ def occlude(
                     nx, ny, nz = b[ix(_NX + i)], b[ix(_NY + i)], b[ix(_NZ + i)]
                     vx, vy, vz = b[ix(_VX + i)], b[ix(_VY + i)], b[ix(_VZ + i)]
                     z = b[ix(_ZA + i)]
-                    x, y_ = (b[ix(_UA + i)] - cx) * inverse_fx * z, (b[ix(_VA + i)] - cy) * inverse_fy * z
+                    qx = (b[ix(_UA + i)] - cx) * inverse_fx * z - b[ix(_PX + i)]
+                    qy = (b[ix(_VA + i)] - cy) * inverse_fy * z - b[ix(_PY + i)]
                     ahead = horizon(
-                        x - b[ix(_PX + i)], y_ - b[ix(_PY + i)], z - b[ix(_Z + i)], nx, ny, nz, vx, vy, vz,
-                        b[ix(_BIAS + i)], fade, -sine,
+                        qx, qy, z - b[ix(_Z + i)], nx, ny, nz, vx, vy, vz, b[ix(_BIAS + i)], fade, -sine,
                     )  # fmt: skip
                     b[ix(_AHEAD + i)] = max(b[ix(_AHEAD + i)], ahead if z > _0 else -sine)
                     z = b[ix(_ZB + i)]
-                    x, y_ = (b[ix(_UB + i)] - cx) * inverse_fx * z, (b[ix(_VB + i)] - cy) * inverse_fy * z
+                    qx = (b[ix(_UB + i)] - cx) * inverse_fx * z - b[ix(_PX + i)]
+                    qy = (b[ix(_VB + i)] - cy) * inverse_fy * z - b[ix(_PY + i)]
                     behind = horizon(
-                        x - b[ix(_PX + i)], y_ - b[ix(_PY + i)], z - b[ix(_Z + i)], nx, ny, nz, vx, vy, vz,
-                        b[ix(_BIAS + i)], fade, sine,
+                        qx, qy, z - b[ix(_Z + i)], nx, ny, nz, vx, vy, vz, b[ix(_BIAS + i)], fade, sine,
                     )  # fmt: skip
                     b[ix(_BEHIND + i)] = max(b[ix(_BEHIND + i)], behind if z > _0 else sine)
             for i in range(n):
